@@ -1,0 +1,156 @@
+"""Guards for the arguments that users get wrong most, each with an error that says what is allowed.
+
+Every check runs before anything is computed or written. All of them raise ``ValueError`` for a bad value
+and ``TypeError`` for a bad type, and name the argument, what was given and what is allowed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+Box = tuple[float, float]
+
+BOX_TOLERANCE = 1e-5
+"""How far outside the box an input may lie (float32 rounding of a normalise / de-normalise round trip)."""
+
+
+def choice(name: str, value: object, allowed: Iterable[str]) -> str:
+    """Return ``value`` if it is one of ``allowed``; raised if it is not a known name."""
+    names = sorted(allowed)
+    if not isinstance(value, str) or value not in names:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, names))}; got {value!r}")
+    return value
+
+
+def positive(name: str, value: float) -> float:
+    """Return ``value`` as a float; raised if it is not a finite number above zero."""
+    number = _number(name, value)
+    if not number > 0 or math.isinf(number):
+        raise ValueError(f"{name} must be a finite number above 0; got {value!r}")
+    return number
+
+
+def count(name: str, value: int, *, minimum: int = 1) -> int:
+    """Return ``value`` as an int; raised if it is not a whole number of at least ``minimum``."""
+    if isinstance(value, bool) or int(value) != value:
+        raise ValueError(f"{name} must be a whole number; got {value!r}")
+    if value < minimum:
+        raise ValueError(f"{name} must be at least {minimum}; got {value!r}")
+    return int(value)
+
+
+def box(value: Box | None) -> Box | None:
+    """Return the box as two floats or None; raised if it is not a pair (low, high) with low < high."""
+    if value is None:
+        return None
+    try:
+        low, high = (float(bound) for bound in value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"box must be None or a pair (low, high); got {value!r}") from error
+    if not low < high:
+        raise ValueError(f"box must be a pair (low, high) with low < high; got {value!r}")
+    return low, high
+
+
+def images(name: str, x: Tensor, box: Box | None = None) -> Tensor:
+    """Return ``x`` if it is a non-empty, finite, floating-point batch inside ``box``; raised otherwise."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor; got {type(x).__name__}")
+    if not x.is_floating_point():
+        raise TypeError(
+            f"{name} must be a floating-point tensor (pixels in [0, 1], not 0-255 integers); got {x.dtype}"
+        )
+    if x.ndim < 2:
+        raise ValueError(f"{name} must be a batch with at least two dimensions; got shape {tuple(x.shape)}")
+    if x.numel() == 0:
+        raise ValueError(f"{name} must hold at least one example; got an empty batch of shape {tuple(x.shape)}")
+    low, high = (bound.item() for bound in torch.aminmax(x.detach()))
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError(f"{name} must be finite; it holds NaN or infinity")
+    if box is not None and (low < box[0] - BOX_TOLERANCE or high > box[1] + BOX_TOLERANCE):
+        raise ValueError(
+            f"{name} must lie in the box [{box[0]:g}, {box[1]:g}]; it ranges over [{low:.4g}, {high:.4g}]. "
+            "Put normalisation inside the model, or give the ball another box (box=None for none)"
+        )
+    return x
+
+
+def same_shape(name: str, a: Tensor, other: str, b: Tensor) -> None:
+    """Raised if the two tensors differ in shape, dtype or device."""
+    if a.shape != b.shape:
+        raise ValueError(f"{name} must have the shape of {other}, {tuple(b.shape)}; got {tuple(a.shape)}")
+    if a.device != b.device:
+        raise ValueError(f"{name} must be on the device of {other}, {b.device}; got {a.device}")
+    if a.dtype != b.dtype:
+        raise ValueError(f"{name} must have the dtype of {other}, {b.dtype}; got {a.dtype}")
+
+
+def class_labels(y: Tensor, n: int, classes: int | None = None) -> Tensor:
+    """Return ``y`` if it holds ``n`` int64 class indices in [0, classes); raised otherwise."""
+    if not isinstance(y, Tensor):
+        raise TypeError(f"y must be a torch.Tensor; got {type(y).__name__}")
+    if y.dtype != torch.int64:
+        raise TypeError(f"y must hold class indices as torch.int64; got {y.dtype}")
+    if y.shape != (n,):
+        raise ValueError(f"y must have shape ({n},), one label an example; got {tuple(y.shape)}")
+    low, high = (int(bound) for bound in torch.aminmax(y))
+    if low < 0 or (classes is not None and high >= classes):
+        top = "the number of classes" if classes is None else classes
+        raise ValueError(f"y must hold labels in [0, {top}); it ranges over [{low}, {high}]")
+    return y
+
+
+def real_targets(y: Tensor, n: int, *, signs: bool = False) -> Tensor:
+    """Return ``y`` if it holds ``n`` finite real targets (only -1 and +1 when ``signs``); raised otherwise."""
+    if not isinstance(y, Tensor):
+        raise TypeError(f"y must be a torch.Tensor; got {type(y).__name__}")
+    if y.shape != (n,):
+        raise ValueError(f"y must have shape ({n},), one target an example; got {tuple(y.shape)}")
+    if not bool(torch.isfinite(y.double()).all()):
+        raise ValueError("y must be finite; it holds NaN or infinity")
+    if signs and not bool((y.abs() == 1).all()):
+        raise ValueError(f"y must hold the labels -1 and +1; got {sorted(set(y.tolist()))[:5]}")
+    return y
+
+
+def eval_mode(model: nn.Module, *, allow_train_mode: bool = False) -> None:
+    """Raised if any part of ``model`` is in train mode and the caller did not insist.
+
+    In train mode BatchNorm mixes the examples of a batch (and updates its statistics from adversarial
+    ones) and dropout makes each gradient that of another network, so an attack measures none of them.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module that returns logits; got {type(model).__name__}")
+    if not allow_train_mode and any(part.training for part in model.modules()):
+        raise ValueError(
+            "model is in train mode: call model.eval() first, or pass allow_train_mode=True to attack "
+            "it with batch statistics and dropout on"
+        )
+
+
+def finite_gradient(grad: Tensor) -> Tensor:
+    """Return ``grad``; raised if it holds NaN or infinity, with the number of examples concerned."""
+    if not math.isfinite(grad.sum().item()):  # one reduction; the exact count only on failure
+        bad = int((~torch.isfinite(grad)).flatten(1).any(1).sum())
+        if bad:
+            raise ValueError(
+                f"the gradient of the loss is NaN or infinite for {bad} of {len(grad)} examples: "
+                "check the model's weights and the size of its logits"
+            )
+    return grad
+
+
+def _number(name: str, value: float) -> float:
+    if isinstance(value, bool) or isinstance(value, str):
+        raise TypeError(f"{name} must be a number; got {value!r}")
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} must be a number; got {value!r}") from error
+    if math.isnan(number):
+        raise ValueError(f"{name} must be a finite number above 0; got NaN")
+    return number

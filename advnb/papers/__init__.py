@@ -1,0 +1,1 @@
+"""One module a paper: its own quantities, bounds and experiments."""
