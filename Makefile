@@ -1,0 +1,62 @@
+# `make book` builds the book and opens it, `make test` tests everything; both set up .venv first.
+# Another Python: make PYTHON=/path/to/python3.12 book
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup book test check lab notebooks clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PAGE := _build/html/index.html
+NOTEBOOKS = $(shell find book -name '*.ipynb' -not -path '*/.ipynb_checkpoints/*' | sort)
+
+# The first of these that is Python 3.11 or newer.
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$p -c "$(NEW_ENOUGH)" 2>/dev/null && echo $$p && break; done)
+
+# Kernels and Jupyter print warnings about these two on every start.
+export JUPYTER_PLATFORM_DIRS := 1
+export PYDEVD_DISABLE_FILE_VALIDATION := 1
+
+help: ## List these commands
+	@echo "The First-Order Adversary: three papers on adversarial training, run again."
+	@echo
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Create .venv and install what requirements.txt names
+
+$(READY): requirements.txt pyproject.toml
+	@test -n "$(PYTHON)" && "$(PYTHON)" -c "$(NEW_ENOUGH)" || { \
+		echo "The book needs Python 3.11 or newer; $(if $(PYTHON),'$(PYTHON)' is $$($(PYTHON) --version 2>&1),none was found)."; \
+		echo "Install one from https://www.python.org/downloads/ or name one: make PYTHON=/path/to/python3.12 book"; exit 1; }
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+book: $(READY) ## Build the book and open it in a browser
+	$(BIN)/jupyter-book build . -W -n --keep-going
+	@if [ -z "$$CI" ] && { [ "$$(uname)" = Darwin ] || [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; }; then \
+		$(BIN)/python -m webbrowser "file://$(CURDIR)/$(PAGE)" >/dev/null 2>&1 || true; fi
+	@echo "The book is at $(PAGE)"
+
+test: $(READY) ## Test everything: module, notebooks, and the built book in a browser
+	@tests/find_chromium.sh
+	$(BIN)/python -m pytest -m "not browser"
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider $(NOTEBOOKS)
+	CI=1 $(MAKE) --no-print-directory book
+	$(BIN)/python -m pytest -m browser
+
+check: $(READY) ## Run the tests that need no browser and no notebook
+	$(BIN)/python -m pytest -m "not browser and not slow"
+
+lab: $(READY) ## Open the notebooks in JupyterLab
+	$(BIN)/jupyter lab --notebook-dir=book
+
+notebooks: $(READY) ## Execute all notebooks in place, widget state kept
+	$(BIN)/python book/_ext/execute.py
+
+clean: ## Remove what was built (.venv stays)
+	rm -rf _build book/_static/vendor .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
