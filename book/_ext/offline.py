@@ -63,7 +63,10 @@ def unpack(archive: Path, package: Package, target: Path) -> None:
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
     if digest != package.sha256:
         raise ValueError(f"{package.name} {package.version} has sha256 {digest}, expected {package.sha256}")
-    with tempfile.TemporaryDirectory(prefix=".partial-", dir=target.parent) as partial, tarfile.open(archive) as tar:
+    with (
+        tempfile.TemporaryDirectory(prefix=".partial-", dir=target.parent) as partial,
+        tarfile.open(archive) as tar,
+    ):
         for member in tar.getmembers():
             member.name = member.name.removeprefix("package/")
             if member.isfile() and re.fullmatch(package.files, member.name):
@@ -92,7 +95,9 @@ def address(package: Package) -> str:
     try:
         fetch(package)
     except (OSError, ValueError, StopIteration, subprocess.SubprocessError) as error:
-        logger.info("offline: %s comes from %s, because it could not be fetched: %s", package.name, CDN, error)
+        logger.info(
+            "offline: %s comes from %s, because it could not be fetched: %s", package.name, CDN, error
+        )
         return f"{CDN}/{package.name}@{package.version}/{package.script}"
     logger.info("offline: %s %s is served by the book itself", package.name, package.version)
     return f"vendor/{package.folder}/{package.script}"

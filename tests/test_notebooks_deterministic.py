@@ -1,0 +1,131 @@
+"""`make notebooks` writes the same bytes twice, keeps widgets alive and refuses what no one should commit."""
+
+import base64
+import importlib.util
+import json
+import struct
+import zlib
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import v4
+
+ROOT = Path(__file__).resolve().parent.parent
+_spec = importlib.util.spec_from_file_location("execute", ROOT / "book" / "_ext" / "execute.py")
+execute = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(execute)
+
+WIDGETS = "application/vnd.jupyter.widget-state+json"
+VIEW = "application/vnd.jupyter.widget-view+json"
+SLIDER = """
+import ipywidgets as w
+slider = w.IntSlider(max=3, description="step")
+stack = w.Stack([w.HTML(f"frame {k}") for k in range(4)], selected_index=0)
+w.jslink((slider, "value"), (stack, "selected_index"))
+w.VBox([slider, stack])
+"""
+FIGURE = """
+%matplotlib inline
+import matplotlib.pyplot as plt
+plt.figure(figsize=(2, 1)); plt.plot([0, 1]);
+"""
+STREAM = "import sys\nfor k in range(3):\n    print(k)\n    sys.stdout.flush()"
+
+
+def notebook(path, *sources):
+    cells = [v4.new_markdown_cell("# A page"), *(v4.new_code_cell(source) for source in sources)]
+    nbformat.write(v4.new_notebook(cells=cells), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def twice(tmp_path_factory):
+    """A notebook with a widget, a figure and a stream after one run, and its bytes after each of two."""
+    path = notebook(tmp_path_factory.mktemp("book") / "page.ipynb", SLIDER, FIGURE, STREAM, STREAM)
+    assert execute.main([str(path)]) == 0
+    first = path.read_bytes()
+    assert execute.main([str(path)]) == 0
+    return first, path.read_bytes()
+
+
+def test_a_second_run_writes_the_same_bytes(twice):
+    first, second = twice
+    assert first == second
+
+
+def test_widget_state_is_kept_and_ids_count_up(twice):
+    page = json.loads(twice[0])
+    state = page["metadata"]["widgets"][WIDGETS]["state"]
+    assert sorted(state) == [f"{k:032x}" for k in range(len(state))]
+    (output,) = page["cells"][1]["outputs"]
+    box = state[output["data"][VIEW]["model_id"]]
+    assert box["model_name"] == "VBoxModel"
+    children = [state[child.removeprefix("IPY_MODEL_")]["model_name"] for child in box["state"]["children"]]
+    assert children == ["IntSliderModel", "StackModel"]
+    links = [model["state"] for model in state.values() if model["model_name"] == "LinkModel"]
+    assert [state[link["source"][0].removeprefix("IPY_MODEL_")]["model_name"] for link in links] == [
+        "IntSliderModel"
+    ]
+
+
+def test_cell_ids_follow_the_text_and_are_unique(twice):
+    ids = [cell["id"] for cell in json.loads(twice[0])["cells"]]
+    assert len(set(ids)) == len(ids)
+    assert ids[4] == f"{ids[3]}-1"  # the same source twice
+
+
+def test_streams_are_in_one_piece_and_timings_are_gone(twice):
+    cells = json.loads(twice[0])["cells"]
+    assert [output["text"] for output in cells[3]["outputs"]] == [["0\n", "1\n", "2\n"]]
+    assert all(cell["metadata"] == {} for cell in cells)
+    assert "version" not in json.loads(twice[0])["metadata"]["language_info"]
+
+
+def test_figures_keep_their_pixels_and_lose_their_versions(twice):
+    png = base64.b64decode(json.loads(twice[0])["cells"][2]["outputs"][0]["data"]["image/png"])
+    assert png.startswith(b"\x89PNG\r\n\x1a\n") and b"IDAT" in png and b"IEND" in png
+    assert b"Software" not in png and b"atplotlib" not in png
+
+
+def test_strip_png_takes_only_text_and_time():
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    wanted = [
+        chunk(b"IHDR", b"0" * 13),
+        chunk(b"pHYs", b"1" * 9),
+        chunk(b"IDAT", b"pixels"),
+        chunk(b"IEND", b""),
+    ]
+    dropped = [chunk(kind, b"now") for kind in (b"tEXt", b"zTXt", b"iTXt", b"tIME")]
+    mixed = [wanted[0], *dropped, *wanted[1:]]
+    encoded = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"".join(mixed)).decode()
+    output = v4.new_output("display_data", data={"image/png": encoded})
+    execute.strip_png(output)
+    assert base64.b64decode(output.data["image/png"]) == b"\x89PNG\r\n\x1a\n" + b"".join(wanted)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("1 / 0", "ZeroDivisionError"),
+        ("import sys; print('careless', file=sys.stderr)", "cell 2 writes to stderr: careless"),
+        ("object()", "cell 2 shows an object's address"),
+    ],
+)
+def test_an_unfit_notebook_fails_by_name_and_stays_as_it_was(tmp_path, capsys, source, message):
+    path = notebook(tmp_path / "unfit.ipynb", source)
+    before = path.read_bytes()
+    assert execute.main([str(path)]) == 1
+    report = capsys.readouterr().out
+    assert "FAILED" in report and "unfit.ipynb" in report and message in report
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_checkpoints_are_not_executed(tmp_path):
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    notebook(tmp_path / ".ipynb_checkpoints" / "old.ipynb", "1 / 0")
+    page = notebook(tmp_path / "page.ipynb", "1")
+    assert execute.find([tmp_path]) == [page]
