@@ -1,0 +1,331 @@
+"""The published files of MNIST and CIFAR-10: where they lie, how they are fetched, checked and parsed.
+
+Files live in the folder that the environment variable ``ADVNB_DATA`` names, else in pooch's cache folder
+for ``advnb``. Nothing here unpickles anything, and no file that is already there is ever overwritten: one
+that fails its check is reported and left as it is. Downloads go to a temporary name first and take their
+place only after their checksum matched, so a broken transfer leaves no file behind.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import tarfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pooch
+
+ENVIRONMENT = "ADVNB_DATA"
+Bytes = npt.NDArray[np.uint8]
+Half = Literal["train", "test"]
+HALVES: tuple[Half, Half] = ("train", "test")
+
+
+class DataError(RuntimeError):
+    """A published data file that cannot be used as it is."""
+
+
+class TruncatedFile(DataError):
+    """A present file that ends too early."""
+
+
+class AlteredFile(DataError):
+    """A present file of the right kind whose contents are not the published ones."""
+
+
+class MissingFile(DataError):
+    """A file that is not on this machine and could not be downloaded."""
+
+
+@dataclass(frozen=True)
+class Idx:
+    """One gzipped MNIST file: checksum of the published ``.gz``, then size and checksum of its contents.
+
+    The contents decide whether a present file is good, because gzip may pack the same bytes in several ways.
+    """
+
+    name: str
+    packed_sha256: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Cifar:
+    """The CIFAR-10 archive, its unpacked form, and a fingerprint of each half, whatever its order.
+
+    An unpacked copy may hold the records in another order than the published one, and checksums of its six
+    files would then refuse good data. The fingerprint is the SHA-256 of the sorted SHA-256 digests of all
+    records (label and pixels): one changed byte anywhere changes it, a permutation of the records does not.
+    """
+
+    archive: str
+    url: str
+    size: int
+    sha256: str
+    records: int
+    fingerprint: dict[str, str]
+    folder: str = "cifar-10-batches-bin"
+
+    def files(self, half: Half) -> tuple[str, ...]:
+        """Names of the files that hold one half."""
+        return ("test_batch.bin",) if half == "test" else tuple(f"data_batch_{i}.bin" for i in range(1, 6))
+
+
+MNIST = {
+    "train": (
+        Idx(
+            "train-images-idx3-ubyte",
+            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+            47_040_016,
+            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        ),
+        Idx(
+            "train-labels-idx1-ubyte",
+            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+            60_008,
+            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        ),
+    ),
+    "test": (
+        Idx(
+            "t10k-images-idx3-ubyte",
+            "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+            7_840_016,
+            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        ),
+        Idx(
+            "t10k-labels-idx1-ubyte",
+            "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+            10_008,
+            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        ),
+    ),
+}
+MNIST_MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
+CIFAR10 = Cifar(
+    archive="cifar-10-binary.tar.gz",
+    url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+    size=170_052_171,
+    sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+    records=10_000,
+    fingerprint={
+        "train": "55a61f79a40ece2ceda9fb5f9f7078f6ea2fc4952489cef56682bcf92cfcc260",
+        "test": "325704b01eb92e1e2a6215ae6a916bb7db7de054af0c496be1c7be2e0fcfbf5f",
+    },
+)
+RECORD = 1 + 3 * 32 * 32
+"""Bytes of a CIFAR-10 record: the label, then the red, the green and the blue plane row by row."""
+
+
+def folder() -> Path:
+    """Return the folder of the data files: ``ADVNB_DATA``, else pooch's cache folder. It need not exist."""
+    return Path(os.environ.get(ENVIRONMENT) or pooch.os_cache("advnb")).expanduser()
+
+
+@dataclass(frozen=True)
+class Presence:
+    """What is on this machine of one data set; ``size`` in bytes, ``files`` as found, ``missing`` by name."""
+
+    name: str
+    state: Literal["embedded", "present", "partial", "absent"]
+    path: Path | None
+    files: tuple[Path, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum(path.stat().st_size for path in self.files)
+
+
+def present() -> list[Presence]:
+    """Return what this machine holds of each data set, judged by file names: nothing is read or fetched."""
+    mnist = {f"{idx.name}.gz": _idx_path(idx) for half in HALVES for idx in MNIST[half]}
+    unpacked = folder() / CIFAR10.folder
+    if unpacked.is_dir():
+        cifar = {name: unpacked / name for half in HALVES for name in CIFAR10.files(half)}
+    else:
+        cifar = {CIFAR10.archive: folder() / CIFAR10.archive}
+    return [Presence("digits", "embedded", None), _presence("mnist", mnist), _presence("cifar10", cifar)]
+
+
+def read_mnist(half: Half, *, progress: bool = True) -> tuple[Bytes, Bytes]:
+    """Return MNIST's images (n, 28, 28) and labels (n,) as bytes, downloading the files that are not there.
+
+    Raises
+    ------
+    TruncatedFile, AlteredFile
+        If a present file is not the published one; it is left as it was.
+    MissingFile
+        If a file is neither present nor to be had from any mirror.
+    """
+    images, labels = (parse_idx(_idx_contents(idx, progress)) for idx in MNIST[half])
+    return images, labels
+
+
+def read_cifar10(half: Half, *, progress: bool = True) -> tuple[Bytes, Bytes]:
+    """Return CIFAR-10's images (n, 3, 32, 32) and labels (n,) as bytes, in the order of their digests.
+
+    Reads the unpacked folder if there is one, else the archive, which is downloaded if it is not there. The
+    order is neither the published one nor that of the copy at hand, so every copy gives the same tensors.
+
+    Raises
+    ------
+    TruncatedFile, AlteredFile
+        If a present file is not the published one; it is left as it was.
+    MissingFile
+        If the data are neither present nor to be had from the publisher.
+    """
+    unpacked = folder() / CIFAR10.folder
+    if unpacked.is_dir():
+        records, where = _unpacked_records(unpacked, half), unpacked
+    else:
+        where = _cifar_archive(progress)
+        records = _archived_records(where, half)
+    records = _in_digest_order(records, half, where)
+    return records[:, 1:].reshape(-1, 3, 32, 32), records[:, 0].copy()
+
+
+def parse_idx(content: bytes) -> Bytes:
+    """Return the array in an IDX file of unsigned bytes; raises ``ValueError`` if it is not one.
+
+    The format: two zero bytes, the type (8 for unsigned bytes), the number of axes, each axis's length as a
+    big-endian 32-bit integer, then the values row by row.
+    """
+    if len(content) < 4 or content[:3] != b"\x00\x00\x08":
+        raise ValueError(f"not an IDX file of unsigned bytes: it starts with {content[:4]!r}")
+    axes = content[3]
+    shape = np.frombuffer(content, ">u4", count=axes, offset=4).astype(int)
+    values = np.frombuffer(content, np.uint8, offset=4 + 4 * axes)
+    if values.size != shape.prod():
+        raise ValueError(
+            f"an IDX file of shape {tuple(shape)} must hold {shape.prod()} values; got {values.size}"
+        )
+    return values.reshape(shape)
+
+
+def _idx_path(idx: Idx) -> Path:
+    """Where the file lies, gzipped or not; the gzipped name where neither is there."""
+    packed, plain = folder() / f"{idx.name}.gz", folder() / idx.name
+    return plain if plain.is_file() and not packed.is_file() else packed
+
+
+def _idx_contents(idx: Idx, progress: bool) -> bytes:
+    """The uncompressed bytes of one file, checked by size and SHA-256."""
+    path = _idx_path(idx)
+    if not path.is_file():
+        urls = tuple(f"{mirror}{path.name}" for mirror in MNIST_MIRRORS)
+        _download(path, idx.packed_sha256, urls, progress)
+    content = path.read_bytes()
+    if path.suffix == ".gz":
+        try:
+            content = gzip.decompress(content)
+        except EOFError as error:
+            raise TruncatedFile(f"{path} ends in the middle of its gzip stream. {_remedy(path)}") from error
+        except (OSError, zlib.error) as error:
+            raise AlteredFile(f"{path} is not a valid gzip file ({error}). {_remedy(path)}") from error
+    if len(content) < idx.size:
+        raise TruncatedFile(f"{path} holds {len(content)} bytes of {idx.size}. {_remedy(path)}")
+    if hashlib.sha256(content).hexdigest() != idx.sha256:
+        raise AlteredFile(f"the contents of {path} are not the published ones (SHA-256). {_remedy(path)}")
+    return content
+
+
+def _cifar_archive(progress: bool) -> Path:
+    """The path of the archive, downloaded if it is not there, checked by size and SHA-256."""
+    path = folder() / CIFAR10.archive
+    if not path.is_file():
+        return _download(path, CIFAR10.sha256, (CIFAR10.url,), progress)
+    size = path.stat().st_size
+    if size < CIFAR10.size:
+        raise TruncatedFile(f"{path} holds {size} bytes of {CIFAR10.size}. {_remedy(path)}")
+    if pooch.file_hash(str(path)) != CIFAR10.sha256:
+        raise AlteredFile(f"{path} is not the published archive (SHA-256). {_remedy(path)}")
+    return path
+
+
+def _archived_records(path: Path, half: Half) -> Bytes:
+    """The records of one half, read out of the archive without unpacking it to disk."""
+    wanted = {f"{CIFAR10.folder}/{name}" for name in CIFAR10.files(half)}
+    parts = []
+    with tarfile.open(path, "r|gz") as archive:
+        for member in archive:
+            if member.name in wanted and (stream := archive.extractfile(member)):
+                parts.append(np.frombuffer(stream.read(), np.uint8))
+    return np.concatenate(parts).reshape(-1, RECORD)
+
+
+def _unpacked_records(path: Path, half: Half) -> Bytes:
+    """The records of one half from the unpacked folder; every file must be there and have its size."""
+    size = CIFAR10.records * RECORD
+    for file in (path / name for name in CIFAR10.files(half)):
+        if not file.is_file():
+            raise MissingFile(
+                f"{path} lacks {file.name}. Unpack {CIFAR10.archive} there again, or move the folder away "
+                "and load 'cifar10' again to download the archive"
+            )
+        if (got := file.stat().st_size) < size:
+            raise TruncatedFile(f"{file} holds {got} bytes of {size}. {_remedy(path)}")
+        if got > size:
+            raise AlteredFile(f"{file} holds {got} bytes, not {size}. {_remedy(path)}")
+    parts = [np.fromfile(path / name, np.uint8) for name in CIFAR10.files(half)]
+    return np.concatenate(parts).reshape(-1, RECORD)
+
+
+def _in_digest_order(records: Bytes, half: Half, where: Path) -> Bytes:
+    """The records sorted by their SHA-256 digests; raised if the fingerprint is not the published half's."""
+    digests = [hashlib.sha256(record).digest() for record in records]
+    order = sorted(range(len(records)), key=digests.__getitem__)
+    found = hashlib.sha256(b"".join(digests[i] for i in order)).hexdigest()
+    if found != CIFAR10.fingerprint[half]:
+        raise AlteredFile(
+            f"the {half} images or labels in {where} are not the published ones "
+            f"(fingerprint of all records). {_remedy(where)}"
+        )
+    return records[order]
+
+
+def _remedy(path: Path) -> str:
+    return (
+        f"It was left as it is: move {path.name} away and load the data set again to download a good copy, "
+        "or put a good copy in its place (or in another folder, named by the environment variable "
+        f"{ENVIRONMENT})"
+    )
+
+
+def _download(path: Path, sha256: str, urls: tuple[str, ...], progress: bool) -> Path:
+    """Fetch ``path`` from the first of ``urls`` that gives the right bytes; only those ever get that name."""
+    failures = []
+    for url in urls:
+        try:
+            pooch.retrieve(url, sha256, fname=path.name, path=path.parent, progressbar=progress)
+            return path
+        except (
+            OSError,
+            ValueError,
+        ) as error:  # no connection, no such file, wrong checksum, unwritable folder
+            failures.append(f"\n  {url}: {str(error).splitlines()[0]}")
+    raise MissingFile(
+        f"{path.name} is not in {path.parent} and could not be downloaded:{''.join(failures)}\n"
+        f"Without a network, fetch it elsewhere from one of these addresses and put it at {path}, or put it "
+        f"in a folder of your choice and set the environment variable {ENVIRONMENT} to that folder"
+    )
+
+
+def _presence(name: str, expected: dict[str, Path]) -> Presence:
+    found = tuple(path for path in expected.values() if path.is_file())
+    missing = tuple(label for label, path in expected.items() if not path.is_file())
+    state: Literal["present", "partial", "absent"] = (
+        "absent" if not found else "partial" if missing else "present"
+    )
+    return Presence(name, state, folder(), found, missing)
