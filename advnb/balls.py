@@ -1,14 +1,15 @@
-"""Threat models: the L-infinity and the L2 ball around an example, each optionally cut by a box of pixel values.
+"""Threat models: the L-infinity and the L2 ball around an example, each optionally cut by a box of pixels.
 
 A ball of radius eps around x is the set {x' : ||x' - x|| <= eps} or, with a box [l, h], the part of it whose
-coordinates lie in [l, h]. Tensors are batches (n, ...); everything is computed example by example, in at least
-float32. The methods used in every step of an attack check shapes only: attacks and criteria check their inputs
-once, before the first step.
+coordinates lie in [l, h]. Tensors are batches (n, ...), and everything is computed example by example, in at
+least float32. The methods used in every step of an attack check shapes only: attacks and criteria check
+their inputs once, before the first step.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +19,7 @@ from advnb import checks
 from advnb.checks import Box
 
 NEWTON_STEPS = 100
-"""More steps than :func:`_multiplier` can need: each cuts its remaining error by a factor of four or more."""
+"""More steps than :func:`_multiplier` needs (about five): each cuts its error by a factor of four or more."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Ball(ABC):
     def project(self, x_adv: Tensor, x: Tensor) -> Tensor:
         """Return the point of ball and box nearest to ``x_adv`` in L2 distance, shaped like ``x_adv``.
 
-        Points already inside come back bit for bit; projecting twice is projecting once. ``x`` must lie in the box.
+        Points already inside come back bit for bit, and so do projected points; ``x`` must lie in the box.
         """
 
     @abstractmethod
@@ -66,7 +67,7 @@ class Ball(ABC):
     def sample(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Draw one point a row uniformly in the ball around ``x``, then clip it to the box.
 
-        ``generator`` may live on another device than ``x``: a CPU generator gives the same draw on every device.
+        ``generator`` may live on another device than ``x``: one on the CPU draws the same on every device.
         Raises if ``x`` is not a batch of finite floating-point examples inside the box.
         """
         checks.images("x", x, self.box)
@@ -81,22 +82,21 @@ class Ball(ABC):
         return self.gap(grad, x, x)
 
     def violation(self, x_adv: Tensor, x: Tensor) -> Tensor:
-        """Return how far each row of ``x_adv`` lies outside the ball or the box (the larger one), 0 inside."""
+        """Return how far each row of ``x_adv`` lies outside ball or box (the larger), 0 inside."""
         return torch.maximum(self._ball_violation(x_adv, x), self._box_violation(x_adv))
 
     def contains(self, x_adv: Tensor, x: Tensor, tol: float | None = None) -> Tensor:
         """Return whether each row of ``x_adv`` lies in ball and box, shape (n,), up to ``tol``.
 
-        By default the radius may be exceeded by the rounding of ``x + delta`` in the dtype of x, and the box by
-        :data:`advnb.checks.BOX_TOLERANCE`, as in every check of inputs.
+        By default the radius may be exceeded by the rounding of ``x + delta`` in the dtype of x, and the box
+        by :data:`advnb.checks.BOX_TOLERANCE`, as in every check of inputs.
         """
         checks.same_shape("x_adv", x_adv, "x", x)
         if tol is not None:
             return self.violation(x_adv, x) <= tol
         rounding = 4 * torch.finfo(x.dtype).eps * (self.eps + self.norm(x))
-        return (self._ball_violation(x_adv, x) <= rounding) & (
-            self._box_violation(x_adv) <= checks.BOX_TOLERANCE
-        )
+        in_ball = self._ball_violation(x_adv, x) <= rounding
+        return in_ball & (self._box_violation(x_adv) <= checks.BOX_TOLERANCE)
 
     def _ball_violation(self, x_adv: Tensor, x: Tensor) -> Tensor:
         return (self.norm(_wide(x_adv) - _wide(x)) - self.eps).clamp_min(0)
@@ -110,7 +110,7 @@ class Ball(ABC):
 
 @dataclass(frozen=True)
 class Linf(Ball):
-    """The L-infinity ball: no coordinate moves by more than ``eps``; pixels in [0, 1] unless told otherwise."""
+    """The L-infinity ball: no coordinate moves by more than ``eps``; pixels in [0, 1] by default."""
 
     box: Box | None = (0.0, 1.0)
 
@@ -119,7 +119,7 @@ class Linf(Ball):
         if self.box is not None and self.eps > self.box[1] - self.box[0]:
             raise ValueError(
                 f"eps must be at most the side of the box; got {self.eps:g}, wider than the box "
-                f"[{self.box[0]:g}, {self.box[1]:g}]: probably 0-255 units (divide by 255, or give box=(0, 255))"
+                f"[{self.box[0]:g}, {self.box[1]:g}]: probably in 0-255 units, so divide by 255"
             )
 
     def norm(self, delta: Tensor) -> Tensor:
@@ -141,7 +141,7 @@ class Linf(Ball):
         return grad.sign()
 
     def gap(self, grad: Tensor, x_adv: Tensor, x: Tensor) -> Tensor:
-        """Return the sum of each coordinate's largest gain; eps ||g||_1 - <x_adv - x, g> where there is no box."""
+        """Sum each coordinate's largest gain; without a box this is eps ||g||_1 - <x_adv - x, g>."""
         grad, x_adv, x = _triple(grad, x_adv, x)
         low, high = x - self.eps, x + self.eps
         if self.box is not None:
@@ -168,8 +168,9 @@ class L2(Ball):
     def project(self, x_adv: Tensor, x: Tensor) -> Tensor:
         """Shrink x_adv - x onto the sphere; with a box, find the Euclidean projection onto the intersection.
 
-        That projection is clip(x + t (x_adv - x)) with the t in (0, 1] that puts it on the sphere. A moved point
-        aims below the sphere by the rounding of x + delta, so that its measured distance is at most eps.
+        That projection is clip(x + t (x_adv - x)) with the t in (0, 1] that puts it on the sphere. A moved
+        point aims below the sphere by the rounding of x + delta: its measured distance is at most eps.
+        With a box the search for t reads a few flags back from the device.
         """
         checks.same_shape("x_adv", x_adv, "x", x)
         point = x_adv if self.box is None else x_adv.clamp(*self.box)
@@ -189,7 +190,7 @@ class L2(Ball):
         return torch.where(_column(outside, x), moved.view(x.shape).to(x.dtype), point)
 
     def ascent(self, grad: Tensor) -> Tensor:
-        """Return grad / ||grad||_2 for each row, whatever its size (nothing underflows); zero where it is zero."""
+        """Return grad / ||grad||_2 row by row, also where its square underflows; zero where it is zero."""
         rows = _scaled(_wide(grad).flatten(1))
         length = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
         return (rows / length.clamp_min(1)).view(grad.shape).to(grad.dtype)
@@ -210,7 +211,7 @@ class L2(Ball):
         return ((best - (x_adv - x)) * grad).sum(1).clamp_min(0)
 
     def _room(self, direction: Tensor, x: Tensor) -> Tensor:
-        """Return how far each coordinate may move along ``direction`` before it meets the box (0 if it does not move)."""
+        """Return how far each coordinate can go along ``direction`` inside the box (0 if it does not move)."""
         assert self.box is not None
         room = torch.where(direction > 0, self.box[1] - x, x - self.box[0]).clamp_min_(0)
         return room.masked_fill_(direction == 0, 0)
@@ -227,11 +228,11 @@ class L2(Ball):
 
 
 def _multiplier(slope: Tensor, room: Tensor, radius: Tensor) -> Tensor:
-    """Return the largest t (n, 1) with sum_i min(t slope_i, room_i)^2 <= radius^2; a huge number if every t will do.
+    """Return the largest t (n, 1) with sum_i min(t slope_i, room_i)^2 <= radius^2; huge if every t will do.
 
     ``slope`` and ``room`` are (n, d) and not negative, ``room`` is 0 where ``slope`` is. In s = t^2 the sum is
-    piecewise linear, concave and increasing, so Newton's method from the left never passes the root and ends on it,
-    up to rounding. Each step cuts slope times residual by four or more (the classical bound for such functions).
+    piecewise linear, concave and increasing, so Newton's method from the left never passes the root and ends
+    on it, up to rounding. Each step cuts the product of slope and residual by four or more.
     """
     steepness, limit, target = slope.square(), room.square(), radius.square()
     knots = torch.where(slope > 0, (room / slope).square(), 0)
@@ -262,7 +263,7 @@ def _triple(grad: Tensor, x_adv: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Ten
 
 
 def _scaled(rows: Tensor) -> Tensor:
-    """Divide each row by its largest absolute entry, so that squares neither underflow nor overflow; 0 stays 0."""
+    """Divide each row by its largest absolute entry, so that no norm underflows or overflows; 0 stays 0."""
     largest = rows.abs().amax(1, keepdim=True)
     return rows / largest.masked_fill(largest == 0, 1)
 
@@ -272,7 +273,9 @@ def _column(values: Tensor, x: Tensor) -> Tensor:
     return values.view(-1, *[1] * (x.ndim - 1))
 
 
-def _random(draw, shape, x: Tensor, generator: torch.Generator | None) -> Tensor:  # type: ignore[no-untyped-def]
+def _random(
+    draw: Callable[..., Tensor], shape: Sequence[int], x: Tensor, generator: torch.Generator | None
+) -> Tensor:
     """Draw with ``torch.rand`` or ``torch.randn`` where the generator lives, and bring the result to ``x``."""
     device = x.device if generator is None else generator.device
     dtype = torch.promote_types(x.dtype, torch.float32)
