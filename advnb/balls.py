@@ -211,7 +211,7 @@ class L2(Ball):
         return ((best - (x_adv - x)) * grad).sum(1).clamp_min(0)
 
     def _room(self, direction: Tensor, x: Tensor) -> Tensor:
-        """Return how far each coordinate can go along ``direction`` inside the box (0 if it does not move)."""
+        """Return how far each coordinate can go along ``direction`` inside the box (0 if it stays)."""
         assert self.box is not None
         room = torch.where(direction > 0, self.box[1] - x, x - self.box[0]).clamp_min_(0)
         return room.masked_fill_(direction == 0, 0)
@@ -228,11 +228,11 @@ class L2(Ball):
 
 
 def _multiplier(slope: Tensor, room: Tensor, radius: Tensor) -> Tensor:
-    """Return the largest t (n, 1) with sum_i min(t slope_i, room_i)^2 <= radius^2; huge if every t will do.
+    """Return the largest t (n, 1) with sum_i min(t slope_i, room_i)^2 <= radius^2; huge if any t will do.
 
-    ``slope`` and ``room`` are (n, d) and not negative, ``room`` is 0 where ``slope`` is. In s = t^2 the sum is
-    piecewise linear, concave and increasing, so Newton's method from the left never passes the root and ends
-    on it, up to rounding. Each step cuts the product of slope and residual by four or more.
+    ``slope`` and ``room`` are (n, d) and not negative, ``room`` is 0 where ``slope`` is. In s = t^2 the sum
+    is piecewise linear, concave and increasing, so Newton's method from the left never passes the root and
+    ends on it, up to rounding. Each step cuts the product of slope and residual by four or more.
     """
     steepness, limit, target = slope.square(), room.square(), radius.square()
     knots = torch.where(slope > 0, (room / slope).square(), 0)
@@ -276,7 +276,7 @@ def _column(values: Tensor, x: Tensor) -> Tensor:
 def _random(
     draw: Callable[..., Tensor], shape: Sequence[int], x: Tensor, generator: torch.Generator | None
 ) -> Tensor:
-    """Draw with ``torch.rand`` or ``torch.randn`` where the generator lives, and bring the result to ``x``."""
+    """Draw with ``torch.rand`` or ``torch.randn`` where the generator lives; return it on the device of x."""
     device = x.device if generator is None else generator.device
     dtype = torch.promote_types(x.dtype, torch.float32)
     return draw(shape, generator=generator, device=device, dtype=dtype).to(x.device)
