@@ -15,6 +15,7 @@ import tarfile
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sphinx.application import Sphinx
 from sphinx.config import Config
@@ -116,8 +117,17 @@ def add_own_scripts(app: Sphinx) -> None:
             app.add_js_file(script, priority=10)
 
 
+def drop_thebe(_app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: object) -> None:
+    """Leave out the scripts for kernels on a server: the book has none, and they fail on every page."""
+    scripts = context.get("script_files", [])
+    context["script_files"] = [
+        s for s in scripts if "thebe" not in f"{s}{getattr(s, 'attributes', '')}".lower()
+    ]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register with Sphinx."""
     app.connect("config-inited", use_own_scripts, priority=900)
     app.connect("builder-inited", add_own_scripts)
+    app.connect("html-page-context", drop_thebe, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
