@@ -67,7 +67,9 @@ def images(name: str, x: Tensor, box: Box | None = None) -> Tensor:
     if x.ndim < 2:
         raise ValueError(f"{name} must be a batch with at least two dimensions; got shape {tuple(x.shape)}")
     if x.numel() == 0:
-        raise ValueError(f"{name} must hold at least one example; got an empty batch of shape {tuple(x.shape)}")
+        raise ValueError(
+            f"{name} must hold at least one example; got an empty batch of shape {tuple(x.shape)}"
+        )
     low, high = (bound.item() for bound in torch.aminmax(x.detach()))
     if not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError(f"{name} must be finite; it holds NaN or infinity")
@@ -145,7 +147,7 @@ def finite_gradient(grad: Tensor) -> Tensor:
 
 
 def _number(name: str, value: float) -> float:
-    if isinstance(value, bool) or isinstance(value, str):
+    if isinstance(value, (bool, str)):
         raise TypeError(f"{name} must be a number; got {value!r}")
     try:
         number = float(value)

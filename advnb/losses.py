@@ -1,0 +1,149 @@
+"""Per-example losses, and their gradient with respect to the input alone.
+
+FOSC and the criteria of the three papers are defined example by example, so no loss here is reduced: a mean
+over the batch would divide every gradient, and FOSC with it, by the batch size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from advnb import checks
+
+PerExample = Callable[[Tensor, Tensor], Tensor]
+"""(output of the model, targets) -> one value an example, shape (n,)."""
+
+
+class Loss(NamedTuple):
+    """A per-example loss, and what its targets are."""
+
+    name: str
+    values: PerExample
+    targets: Literal["classes", "signs", "reals", "any"]
+
+    def check_targets(self, y: Tensor, n: int) -> None:
+        """Raise unless ``y`` holds ``n`` targets of this loss's kind (class range: see :meth:`check_output`)."""
+        if self.targets == "classes":
+            checks.class_labels(y, n)
+        elif self.targets in ("signs", "reals"):
+            checks.real_targets(y, n, signs=self.targets == "signs")
+
+    def check_output(self, output: Tensor, y: Tensor) -> None:
+        """Raise unless the model's ``output`` has the shape this loss needs and every label a logit."""
+        n = len(y)
+        if self.targets == "classes":
+            if output.ndim != 2 or len(output) != n or output.shape[1] < 2:
+                raise ValueError(
+                    f"{self.name} needs logits of shape ({n}, classes) with at least two classes; the model "
+                    f"returned {tuple(output.shape)}"
+                )
+            checks.class_labels(y, n, output.shape[1])
+        elif self.targets in ("signs", "reals") and output.shape != (n,):
+            raise ValueError(
+                f"{self.name} needs one output an example, shape ({n},); the model returned {tuple(output.shape)}"
+            )
+
+
+def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
+    """Softmax cross entropy of logits (n, classes) at labels (n,), shape (n,)."""
+    return F.cross_entropy(logits, y, reduction="none")
+
+
+def margin(logits: Tensor, y: Tensor, kappa: float = float("inf")) -> Tensor:
+    """Carlini and Wagner's margin, min(max_{j != y} z_j - z_y, kappa), shape (n,).
+
+    Positive exactly where the example is misclassified. With a finite ``kappa`` the loss is flat, and its
+    gradient zero, from the point on where the wrong class leads by ``kappa``.
+    """
+    true = logits.gather(1, y[:, None]).squeeze(1)
+    others = logits.scatter(1, y[:, None], -torch.inf).amax(1)
+    gain = others - true
+    return gain if kappa == float("inf") else gain.clamp(max=kappa)
+
+
+def logistic(output: Tensor, y: Tensor) -> Tensor:
+    """log(1 + exp(-y f)) for a scalar output f (n,) and labels y in {-1, +1}, shape (n,)."""
+    return F.softplus(-y * output)
+
+
+def squared(output: Tensor, y: Tensor) -> Tensor:
+    """(y - f)^2 for a scalar output f (n,) and real targets y, shape (n,)."""
+    return (y - output).square()
+
+
+LOSSES = {
+    "cross_entropy": Loss("cross_entropy", cross_entropy, "classes"),
+    "margin": Loss("margin", margin, "classes"),
+    "logistic": Loss("logistic", logistic, "signs"),
+    "squared": Loss("squared", squared, "reals"),
+}
+"""The losses that every attack, criterion and defence knows by name."""
+
+
+def resolve(loss: str | PerExample | Loss) -> Loss:
+    """Return the :class:`Loss` of that name, or wrap a callable (output, y) -> (n,); raises on unknown names."""
+    if isinstance(loss, Loss):
+        return loss
+    if callable(loss):
+        return Loss(getattr(loss, "__name__", "loss"), loss, "any")
+    return LOSSES[checks.choice("loss", loss, LOSSES)]
+
+
+def values(loss: Loss, output: Tensor, y: Tensor) -> Tensor:
+    """Evaluate ``loss`` per example; raises if it comes back reduced (any shape but (n,))."""
+    result = loss.values(output, y)
+    if result.shape != (len(y),):
+        raise ValueError(
+            f"loss must return one value an example, shape ({len(y)},); {loss.name!r} returned "
+            f"{tuple(result.shape)}. Is it already reduced? Use reduction='none'"
+        )
+    return result
+
+
+def loss_and_gradient(
+    model: nn.Module, x: Tensor, y: Tensor, loss: str | PerExample | Loss = "cross_entropy"
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the loss (n,), its gradient with respect to ``x`` (shaped like ``x``) and the model's output.
+
+    One forward and one backward pass; no gradient of any parameter is computed when the caller holds
+    :func:`frozen`. Raises if the loss is reduced or does not depend on ``x``.
+    """
+    loss = resolve(loss)
+    x = x.detach().requires_grad_()
+    with torch.enable_grad():
+        output = model(x)
+        per_example = values(loss, output if output.dtype == torch.float64 else output.float(), y)
+        if not per_example.requires_grad:
+            raise ValueError(
+                "the loss does not depend on x: does the model detach its input or run without gradients?"
+            )
+        (grad,) = torch.autograd.grad(per_example.sum(), x)
+    return per_example.detach(), grad, output.detach()
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[nn.Module]:
+    """Switch off the gradients of ``model``'s parameters inside the block, and leave the model as it was.
+
+    The parameters' ``requires_grad`` flags come back also after an error. A model in train mode gets its
+    buffers back too: BatchNorm would otherwise learn its statistics from the attack.
+    """
+    flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    training = any(part.training for part in model.modules())
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()] if training else []
+    try:
+        for parameter, _ in flags:
+            parameter.requires_grad_(False)
+        yield model
+    finally:
+        for parameter, flag in flags:
+            parameter.requires_grad_(flag)
+        with torch.no_grad():
+            for buffer, saved in buffers:
+                buffer.copy_(saved)
