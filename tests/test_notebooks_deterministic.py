@@ -1,20 +1,14 @@
 """`make notebooks` writes the same bytes twice, keeps widgets alive and refuses what no one should commit."""
 
 import base64
-import importlib.util
 import json
 import struct
 import zlib
-from pathlib import Path
 
+import execute
 import nbformat
 import pytest
 from nbformat import v4
-
-ROOT = Path(__file__).resolve().parent.parent
-_spec = importlib.util.spec_from_file_location("execute", ROOT / "book" / "_ext" / "execute.py")
-execute = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(execute)
 
 WIDGETS = "application/vnd.jupyter.widget-state+json"
 VIEW = "application/vnd.jupyter.widget-view+json"
