@@ -6,6 +6,8 @@ each is reproducible and leaves torch's global random state alone.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -16,6 +18,9 @@ from advnb import checks
 
 Activation = Literal["relu", "softplus"]
 Init = Literal["lazy", "xavier"]
+
+Normalisation = tuple[Sequence[float], Sequence[float]]
+"""(means, standard deviations), one of each a channel."""
 
 SOFTPLUS_LINEAR_ABOVE = 50.0
 """Where softplus(h) may be replaced by h: their difference exp(-50) is far below float64 rounding."""
@@ -38,8 +43,8 @@ class TwoLayer(nn.Module):
     generator
         Draws the weights, then the signs; torch's global one if None.
     bias
-        Adds b (m,) as ``hidden_bias`` and c () as ``top_bias``, both trained and 0 at the start. The papers have
-        neither; the released code of Wang et al. (2022) does.
+        Adds b (m,) as ``hidden_bias`` and c () as ``top_bias``, both trained and 0 at the start. The papers
+        have neither; the released code of Wang et al. (2022) does.
 
     Attributes
     ----------
@@ -144,3 +149,216 @@ def _rows(x: Tensor, d: int) -> Tensor:
 
 
 fx.wrap("_rows")  # traced as one call, so that its check is no obstacle to torch.fx
+
+
+class Normalise(nn.Module):
+    """Subtracts a mean from each channel and divides it by a standard deviation, inside the network.
+
+    So eps keeps the units of the images. Raises if a standard deviation is not above 0 or the lengths differ.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        if len(mean) != len(std) or not all(value > 0 for value in std):
+            raise ValueError(f"normalisation must hold a mean and a std above 0 a channel; got {mean}, {std}")
+        self._values = tuple(mean), tuple(std)
+        self.register_buffer("mean", torch.empty(len(mean), 1, 1))
+        self.register_buffer("std", torch.empty(len(std), 1, 1))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Set both buffers to what the constructor was given."""
+        for buffer, values in zip((self.mean, self.std), self._values, strict=True):
+            buffer.copy_(torch.tensor(values).view(-1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (x - mean) / std for images (n, c, h, w)."""
+        return (x - self.mean) / self.std
+
+
+def mnist_cnn(
+    classes: int = 10,
+    in_channels: int = 1,
+    side: int = 28,
+    normalisation: Normalisation | None = None,
+    generator: torch.Generator | None = None,
+) -> nn.Module:
+    """Build the 4-layer CNN of Wang et al. (2019), section 5.1, for MNIST; returns logits (n, classes).
+
+    Convolutions 3x3 with 32 and 64 filters, each with BatchNorm, ReLU and 2x2 max-pool; dense 128; dense 10. The paper
+    does not state the padding: here borders are padded by one pixel. Weights follow torch's default law.
+    """
+    return _build(lambda: _pooled_cnn(classes, in_channels, side, (32, 64), 128), normalisation, generator)
+
+
+def digits_cnn(
+    classes: int = 10,
+    in_channels: int = 1,
+    side: int = 8,
+    normalisation: Normalisation | None = None,
+    generator: torch.Generator | None = None,
+) -> nn.Module:
+    """Build :func:`mnist_cnn` at a quarter of the size, for 8x8 digits: trains in seconds on a CPU."""
+    return _build(lambda: _pooled_cnn(classes, in_channels, side, (16, 32), 64), normalisation, generator)
+
+
+def cifar_cnn(
+    classes: int = 10,
+    in_channels: int = 3,
+    side: int = 32,
+    normalisation: Normalisation | None = None,
+    generator: torch.Generator | None = None,
+) -> nn.Module:
+    """Build the 8-layer CNN of Wang et al. (2019), section 5.1, for CIFAR-10; returns logits (n, classes).
+
+    Pairs of 3x3 convolutions with 64, 128 and 196 filters, each with BatchNorm and ReLU, and a 2x2 max-pool after each
+    pair; dense 256 with BatchNorm and ReLU; dense 10. Borders are padded by one pixel.
+    """
+
+    def layers() -> list[nn.Module]:
+        blocks: list[nn.Module] = []
+        channels = in_channels
+        for filters in (64, 128, 196):
+            blocks += [*_convolution(channels, filters), *_convolution(filters, filters), nn.MaxPool2d(2)]
+            channels = filters
+        width = channels * _pooled_side(side, 3) ** 2
+        dense = [nn.Linear(width, 256), nn.BatchNorm1d(256), nn.ReLU(), nn.Linear(256, classes)]
+        return [*blocks, nn.Flatten(), *dense]
+
+    return _build(layers, normalisation, generator)
+
+
+def example_cnn(
+    classes: int = 10,
+    in_channels: int = 1,
+    side: int = 28,
+    normalisation: Normalisation | None = ((0.1307,), (0.3081,)),
+    generator: torch.Generator | None = None,
+) -> nn.Module:
+    """Build the MNIST network of the PyTorch examples; returns logits (n, classes), no softmax.
+
+    Convolutions 3x3 with 32 and 64 filters and no padding, a ReLU each, one 2x2 max-pool, dropout 1/4, dense 128, ReLU,
+    dropout 1/2, dense 10. Its usual normalisation of MNIST is inside; give another, or None, for other data.
+    """
+
+    def layers() -> list[nn.Module]:
+        rest = checks.count("side", side, minimum=6) - 4
+        return [
+            *(nn.Conv2d(in_channels, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU()),
+            *(nn.MaxPool2d(2), nn.Dropout(0.25), nn.Flatten()),
+            *(nn.Linear(64 * (rest // 2) ** 2, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, classes)),
+        ]
+
+    return _build(layers, normalisation, generator)
+
+
+def wide_resnet(
+    depth: int = 34,
+    width: int = 10,
+    classes: int = 10,
+    in_channels: int = 3,
+    normalisation: Normalisation | None = None,
+    generator: torch.Generator | None = None,
+) -> nn.Module:
+    """Build the pre-activation WideResNet-depth-width of Zagoruyko and Komodakis (2016), without dropout.
+
+    Three groups of (depth - 4) / 6 blocks with 16, 32 and 64 times ``width`` filters; the last two start with stride
+    2. Images of any side of at least 4, logits (n, classes). Raises unless depth is 6 k + 4.
+    """
+    if checks.count("depth", depth, minimum=10) % 6 != 4:
+        raise ValueError(f"depth must be 6 k + 4 (10, 16, 22, 28, 34, ...); got {depth}")
+
+    def layers() -> list[nn.Module]:
+        channels = 16
+        blocks: list[nn.Module] = [nn.Conv2d(in_channels, channels, 3, padding=1, bias=False)]
+        for filters, first_stride in ((16 * width, 1), (32 * width, 2), (64 * width, 2)):
+            for k in range((depth - 4) // 6):
+                blocks.append(WideBlock(channels, filters, first_stride if k == 0 else 1))
+                channels = filters
+        head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)]
+        return [*blocks, nn.BatchNorm2d(channels), nn.ReLU(), *head]
+
+    return _build(layers, normalisation, generator)
+
+
+class WideBlock(nn.Module):
+    """Two 3x3 convolutions, each after BatchNorm and ReLU, added to the input.
+
+    Where the shape changes, the shortcut is a 1x1 convolution of the activated input.
+    """
+
+    def __init__(self, channels: int, filters: int, stride: int) -> None:
+        super().__init__()
+        self.bn1, self.relu1 = nn.BatchNorm2d(channels), nn.ReLU()
+        self.conv1 = nn.Conv2d(channels, filters, 3, stride, padding=1, bias=False)
+        self.bn2, self.relu2 = nn.BatchNorm2d(filters), nn.ReLU()
+        self.conv2 = nn.Conv2d(filters, filters, 3, padding=1, bias=False)
+        same = channels == filters and stride == 1
+        self.shortcut = None if same else nn.Conv2d(channels, filters, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, channels, h, w) to (n, filters, h / stride, w / stride)."""
+        active = self.relu1(self.bn1(x))
+        skip = x if self.shortcut is None else self.shortcut(active)
+        return skip + self.conv2(self.relu2(self.bn2(self.conv1(active))))
+
+
+def _convolution(channels: int, filters: int) -> list[nn.Module]:
+    return [nn.Conv2d(channels, filters, 3, padding=1), nn.BatchNorm2d(filters), nn.ReLU()]
+
+
+def _pooled_cnn(
+    classes: int, in_channels: int, side: int, filters: tuple[int, int], dense: int
+) -> list[nn.Module]:
+    """Return two blocks of convolution, BatchNorm, ReLU and max-pool, then two dense layers."""
+    first, second = filters
+    width = second * _pooled_side(side, 2) ** 2
+    return [
+        *(*_convolution(in_channels, first), nn.MaxPool2d(2)),
+        *(*_convolution(first, second), nn.MaxPool2d(2)),
+        *(nn.Flatten(), nn.Linear(width, dense), nn.ReLU(), nn.Linear(dense, classes)),
+    ]
+
+
+def _pooled_side(side: int, pools: int) -> int:
+    """Return the side of an image after that many 2x2 max-pools; raises if nothing is left of it."""
+    return checks.count("side", side, minimum=2**pools) // 2**pools
+
+
+def _build(
+    layers: Callable[[], list[nn.Module]],
+    normalisation: Normalisation | None,
+    generator: torch.Generator | None,
+) -> nn.Module:
+    """Assemble the layers; with a generator, draw every weight from it and nothing from the global state."""
+
+    def assemble() -> nn.Module:
+        entry = [] if normalisation is None else [Normalise(*normalisation)]
+        return nn.Sequential(*entry, *layers())
+
+    if generator is None:
+        return assemble()
+    with torch.device("meta"):  # shapes only: torch's constructors would draw from the global state
+        model = assemble()
+    return initialise(model.to_empty(device="cpu"), generator)
+
+
+@torch.no_grad()
+def initialise(model: nn.Module, generator: torch.Generator) -> nn.Module:
+    """Draw the weights of ``model`` afresh from ``generator``, in place, and return the model.
+
+    Convolutions and dense layers get torch's default law, uniform on +-1 / sqrt(fan-in) for weights and biases alike;
+    other layers with ``reset_parameters``, such as BatchNorm, are reset.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            bound = 1 / math.sqrt(module.weight[0].numel())
+            for parameter in module.parameters(recurse=False):
+                drawn = torch.empty(parameter.shape, dtype=parameter.dtype, device=generator.device)
+                parameter.copy_(drawn.uniform_(-bound, bound, generator=generator))
+        elif callable(reset := getattr(module, "reset_parameters", None)):
+            reset()
+    return model

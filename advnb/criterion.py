@@ -1,0 +1,144 @@
+"""FOSC, the first-order stationary condition: how well an attack has solved its inner maximisation.
+
+The criterion of Wang et al. (2019), section 3.1, is defined example by example; its scale is the loss's, so a loss
+averaged over the batch would divide it by the batch size. Losses here are never reduced.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from advnb import checks, losses
+from advnb.attacks import CPU_CHUNK
+from advnb.balls import Ball
+from advnb.losses import Loss, PerExample
+
+
+class Convergence(NamedTuple):
+    """What one gradient at x_adv says about each example; all of shape (n,), in at least float32.
+
+    ``loss`` is the loss at x_adv and ``fosc`` the most that it can still gain in the ball, to first order.
+    ``relative`` is fosc / (eps ||g||), in [0, 2], with the ball's dual norm: L1 for Linf, L2 for L2. It is 0 where
+    the gradient is zero. ``gradient_norm`` is that ||g||; a small FOSC with a small gradient is a flat network, not a
+    solved problem.
+    """
+
+    loss: Tensor
+    fosc: Tensor
+    relative: Tensor
+    gradient_norm: Tensor
+
+
+def convergence(
+    model: nn.Module,
+    x_adv: Tensor,
+    x: Tensor,
+    y: Tensor,
+    ball: Ball,
+    *,
+    loss: str | PerExample | Loss = "cross_entropy",
+    chunk: int | None = None,
+    allow_train_mode: bool = False,
+) -> Convergence:
+    """Measure FOSC, its share of the ball's reach, the loss and the gradient's norm at ``x_adv``; one gradient.
+
+    Parameters
+    ----------
+    model
+        Returns logits (n, classes), or one output (n,) for the losses ``"logistic"`` and ``"squared"``.
+    x_adv, x
+        Points (n, ...) and the clean examples in whose ball they lie, in the units of ``ball.eps``.
+    y
+        Targets (n,), int64 class indices for the classification losses.
+    loss
+        A name from :data:`advnb.losses.LOSSES` or a callable (output, y) -> (n,).
+    chunk
+        Examples a forward pass; by default 64 images on a CPU and everything on an accelerator.
+    allow_train_mode
+        Insist on a model in train mode (its buffers are restored afterwards).
+
+    Raises
+    ------
+    ValueError, TypeError
+        If ``x_adv`` leaves the ball or the box, the model is in train mode, the loss is reduced, a label has no logit
+        or a gradient is not finite.
+    """
+    objective = losses.resolve(loss)
+    _check(model, x_adv, x, y, ball, objective, allow_train_mode)
+    if chunk is None:
+        chunk = CPU_CHUNK if x.device.type == "cpu" and x.ndim == 4 else len(x)
+    parts = []
+    with losses.frozen(model):
+        for rows in torch.arange(len(x), device=x.device).split(checks.count("chunk", chunk)):
+            value, grad, output = losses.loss_and_gradient(model, x_adv[rows], y[rows], objective)
+            objective.check_output(output, y[rows])
+            checks.finite_gradient(grad)
+            parts.append((value, ball.gap(grad, x_adv[rows], x[rows]), ball.dual_norm(grad)))
+    value, gap, norm = (torch.cat(part) for part in zip(*parts, strict=True))
+    reach = ball.eps * norm
+    return Convergence(value, gap, torch.where(reach > 0, gap / reach, 0), norm)
+
+
+def fosc(
+    model: nn.Module,
+    x_adv: Tensor,
+    x: Tensor,
+    y: Tensor,
+    ball: Ball,
+    *,
+    loss: str | PerExample | Loss = "cross_entropy",
+    chunk: int | None = None,
+    allow_train_mode: bool = False,
+) -> Tensor:
+    """Return c(x_adv) = max over x' in ball and box of <x' - x_adv, grad loss(x_adv)>, shape (n,), at least 0.
+
+    This is eq. (4) of Wang et al. (2019). For an L-infinity ball without a box it is the paper's closed form
+    eps ||g||_1 - <x_adv - x, g>; with a box the maximum is taken over what the box leaves of the ball, so that it can
+    reach 0. Arguments and errors as in :func:`convergence`.
+    """
+    return convergence(
+        model, x_adv, x, y, ball, loss=loss, chunk=chunk, allow_train_mode=allow_train_mode
+    ).fosc
+
+
+def relative_fosc(
+    model: nn.Module,
+    x_adv: Tensor,
+    x: Tensor,
+    y: Tensor,
+    ball: Ball,
+    *,
+    loss: str | PerExample | Loss = "cross_entropy",
+    chunk: int | None = None,
+    allow_train_mode: bool = False,
+) -> Tensor:
+    """Return FOSC over eps ||g|| (dual norm), shape (n,), in [0, 2]: free of the gradient's size.
+
+    It is 0 where the gradient is zero. Arguments and errors as in :func:`convergence`.
+    """
+    return convergence(
+        model, x_adv, x, y, ball, loss=loss, chunk=chunk, allow_train_mode=allow_train_mode
+    ).relative
+
+
+def _check(
+    model: nn.Module, x_adv: Tensor, x: Tensor, y: Tensor, ball: Ball, loss: Loss, allow_train_mode: bool
+) -> None:
+    if not isinstance(ball, Ball):
+        raise TypeError(f"ball must be Linf(eps) or L2(eps); got {type(ball).__name__}")
+    checks.eval_mode(model, allow_train_mode=allow_train_mode)
+    checks.images("x", x, ball.box)
+    checks.images("x_adv", x_adv)
+    checks.same_shape("x_adv", x_adv, "x", x)
+    loss.check_targets(y, len(x))
+    if y.device != x.device:
+        raise ValueError(f"y must be on the device of x, {x.device}; got {y.device}")
+    outside = ~ball.contains(x_adv, x)
+    if bool(outside.any()):
+        raise ValueError(
+            f"x_adv must lie in the ball of radius {ball.eps:g} around x, and in its box; {int(outside.sum())} of "
+            f"{len(x)} examples do not, by up to {ball.violation(x_adv, x).max().item():.3g}"
+        )
