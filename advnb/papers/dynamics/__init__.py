@@ -1,0 +1,75 @@
+"""Deng, He, Huang and Su (ICML 2020): how projected gradient ascent finds an adversary.
+
+``problem`` has the adversary's objective and its closed-form derivatives, ``circle`` the exact count of its
+minima for d = 2, ``sphere`` Newton's method and counting for d > 2, ``descent`` the paper's projected
+gradient iteration, ``lemmas`` the quantities that the lemmas speak of. ``convergence`` and ``counts`` hold
+the trials, ``runs`` the experiments made of them, ``fits`` exponents with intervals.
+"""
+
+from advnb.papers.dynamics.circle import CirclePoints, at_angle, circle_points, count_minima
+from advnb.papers.dynamics.descent import Path, pgd, schedule_condition, shrinking
+from advnb.papers.dynamics.fits import Exponent, exponent, wilson
+from advnb.papers.dynamics.lemmas import (
+    ball_constants,
+    chord_terms,
+    mended_bound,
+    printed_bound,
+    projection_error,
+    uncrossed,
+    unique_minimum_certificate,
+)
+from advnb.papers.dynamics.losses import SCALAR_LOSSES, ScalarLoss
+from advnb.papers.dynamics.problem import (
+    CONVENTIONS,
+    Problem,
+    cosine,
+    draw,
+    from_net,
+    in_ball,
+    normal_part,
+    on_sphere,
+    stack,
+    tangent_basis,
+    tangent_part,
+)
+from advnb.papers.dynamics.sphere import Census, SpherePoints, critical_points, descend_sphere, minima, newton
+
+__all__ = [
+    "CONVENTIONS",
+    "SCALAR_LOSSES",
+    "Census",
+    "CirclePoints",
+    "Exponent",
+    "Path",
+    "Problem",
+    "ScalarLoss",
+    "SpherePoints",
+    "at_angle",
+    "ball_constants",
+    "chord_terms",
+    "circle_points",
+    "cosine",
+    "count_minima",
+    "critical_points",
+    "descend_sphere",
+    "draw",
+    "exponent",
+    "from_net",
+    "in_ball",
+    "mended_bound",
+    "minima",
+    "newton",
+    "normal_part",
+    "on_sphere",
+    "pgd",
+    "printed_bound",
+    "projection_error",
+    "schedule_condition",
+    "shrinking",
+    "stack",
+    "tangent_basis",
+    "tangent_part",
+    "uncrossed",
+    "unique_minimum_certificate",
+    "wilson",
+]

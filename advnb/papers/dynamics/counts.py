@@ -1,0 +1,289 @@
+"""Trials on the landscape: Figures 1, 4, 5, Theorem 5.1, section 5.2, and the constants of Lemmas A.1 to 4.4.
+
+Counts at d = 2 are exact (:mod:`advnb.papers.dynamics.circle`). Every trial is a pure function of its
+parameters and seed that returns plain numbers and short lists.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+
+import torch
+from torch import Tensor
+
+from advnb.papers.dynamics.circle import CirclePoints, at_angle, circle_points, f_slope
+from advnb.papers.dynamics.convergence import Numbers
+from advnb.papers.dynamics.descent import pgd
+from advnb.papers.dynamics.lemmas import (
+    angle_scan,
+    ball_constants,
+    chord_terms,
+    mended_bound,
+    printed_bound,
+    projection_error,
+    uncrossed,
+)
+from advnb.papers.dynamics.problem import Problem, draw, in_ball, on_sphere
+from advnb.papers.dynamics.sphere import critical_points, minima
+
+LEARNING_RATES = tuple(10.0**k for k in range(-6, 4))
+"""The ten step sizes of appendix B.1."""
+
+
+def landscape(
+    *,
+    scale: float,
+    ratio: float,
+    m: int,
+    seed: int,
+    device: str = "cpu",
+    y: float = 1.0,
+    loss: str = "squared",
+) -> Numbers:
+    """One panel of Figures 1, 4 and 5 as numbers: the local minima on the circle, for both conventions.
+
+    d = 2, ||x|| <= ``scale`` (appendix B.1), eps = ``ratio`` ``scale``. ``minus`` and ``plus`` count the
+    minima of -l and +l; ``*_ball`` those that are minima in the ball too; ``f`` those of f itself (all that
+    a target far from f would leave); ``spread`` the range of l over the minima of -l relative to its range
+    over the circle.
+    """
+    problem = draw(2, m, ratio * scale, seed=seed, scale=scale, inside=True, y=y, loss=loss)
+    minus = circle_points(problem)
+    plus = circle_points(problem.having(convention="plus"))
+    values, minimum = minus.value, minus.minimum
+    return {
+        "eps": problem.eps,
+        "minus": minus.minima,
+        "plus": plus.minima,
+        "minus_ball": minus.ball_minima,
+        "plus_ball": plus.ball_minima,
+        "f": int((~minus.crossing).sum()) // 2,
+        "crosses": minus.crosses,
+        "spread": float((values[minimum].max() - values[minimum].min()) / (values.max() - values.min())),
+    }
+
+
+def count_against_eps(
+    *,
+    scale: float,
+    m: int,
+    seed: int,
+    device: str = "cpu",
+    low: float = -2.0,
+    high: float = 3.0,
+    points: int = 26,
+) -> Numbers:
+    """Theorem 5.1 at one net: minima on the circle for log10(eps) from ``low`` to ``high``, with ||x|| =
+    ``scale`` held.
+
+    The target is out of f's reach, so the count is the same for both conventions and every loss.
+    ``threshold`` is the largest eps of the grid below which every count is 1; ``certified`` the largest at
+    which the condition eps sup ||d2f|| < inf ||df|| of the mended theorem holds; ``ratio_at_zero`` = ||df||
+    / ||d2f|| at x.
+    """
+    problem = draw(2, m, 1.0, seed=seed, scale=scale)
+    grid = torch.logspace(low, high, points, dtype=torch.float64).tolist()
+    counts = [circle_points(uncrossed(problem.having(eps=eps))).minima for eps in grid]
+    single = next((i for i, count in enumerate(counts) if count > 1), len(grid))
+    constants = [ball_constants(problem.having(eps=eps), 64) for eps in grid]
+    held = [eps * c.hess_max < c.grad_min for eps, c in zip(grid, constants, strict=True)]
+    certified = next((i for i, good in enumerate(held) if not good), len(grid))
+    centre = torch.zeros(1, 2, dtype=torch.float64)
+    size = float(problem.f_gradient(centre).norm())
+    return {
+        "eps": grid,
+        "counts": counts,
+        "threshold": grid[single - 1] if single else 0.0,
+        "certified": grid[certified - 1] if certified else 0.0,
+        "ratio_at_zero": size / float(torch.linalg.matrix_norm(problem.f_hessian(centre), ord=2)),
+    }
+
+
+def count_on_sphere(
+    *, d: int, m: int, eps: float, seed: int, device: str = "cpu", starts: int = 100
+) -> Numbers:
+    """Theorem 5.1 and the claim of section 4 that there are no saddles, for d > 2, by multi-start Newton.
+
+    The target is out of f's reach. ``minima`` is a lower bound on their number; ``unseen`` the estimated
+    share of starts that would find another; ``saddles`` the number of critical points found that are neither
+    kind.
+    """
+    problem = uncrossed(draw(d, m, eps, seed=seed))
+    census = minima(problem, starts, seed=seed)
+    critical = critical_points(problem, 2 * starts, seed=seed)
+    index = critical.points.index
+    constants = ball_constants(problem, 64)
+    return {
+        "minima": census.count,
+        "unseen": census.unseen,
+        "lost": census.lost,
+        "saddles": int(((index > 0) & (index < d - 1)).sum()),
+        "maxima": int((index == d - 1).sum()),
+        "certificate": eps * constants.hess_max / constants.grad_min,
+    }
+
+
+def escape(
+    *,
+    scale: float,
+    ratio: float,
+    convention: str,
+    seed: int,
+    device: str = "cpu",
+    m: int = 16,
+    y: float = 1.0,
+    steps: int = 10,
+) -> Numbers:
+    """One trajectory of Figure 1: from the worst of 10,000 random points, ``steps`` PGD steps, best of ten
+    step sizes.
+
+    ``progress``: the share of the way down to the lowest value on the ball that the best step size (by final
+    value, as in B.1) covers. ``slope`` and ``grad_f`` are |dL/df| and ||df|| at the start relative to their
+    medians over the points: which factor of dL is small there. ``unit_steps``: steps of length eps / 10
+    along -dL / ||dL|| until half way down (-1: never in 100), a step size that does not depend on the scale.
+    ``bounces``: steps of the best run that went up. ``on_sphere``: whether the start is within 2 percent of
+    the sphere.
+    """
+    problem = draw(2, m, ratio * scale, seed=seed, scale=scale, inside=True, y=y, convention=convention)
+    cloud = in_ball(problem, 10_000, seed=seed)
+    value = problem.objective(cloud)
+    start = cloud[value.argmax()].unsqueeze(0)
+    top = float(value.max())
+    bottom = min(float(value.min()), float(circle_points(problem).value.min()))
+    runs = [pgd(problem, start, steps=steps, step_size=eta).value[:, 0] for eta in LEARNING_RATES]
+    best = min(range(len(runs)), key=lambda k: float(runs[k][-1]))
+    drop = top - bottom
+    unit = _unit_steps(problem, start, bottom + drop / 2)
+    return {
+        "progress": float((top - runs[best][-1]) / drop),
+        "learning_rate": LEARNING_RATES[best],
+        "bounces": int((runs[best].diff() > 1e-12 * drop).sum()),
+        "unit_steps": unit,
+        "slope": float(problem.slope(start).abs() / problem.slope(cloud).abs().median()),
+        "grad_f": float(problem.f_gradient(start).norm() / problem.f_gradient(cloud).norm(dim=-1).median()),
+        "crosses": bool((problem.f(cloud) > problem.y).any() and (problem.f(cloud) < problem.y).any()),
+        "on_sphere": bool(start.norm() > 0.98 * problem.eps),
+        "values": [float(v) for v in runs[best]],
+    }
+
+
+def _unit_steps(problem: Problem, start: Tensor, goal: float, limit: int = 100) -> int:
+    """Steps of length eps / 10 along -dL / ||dL|| until the objective is at most ``goal``; -1 if never within
+    ``limit``.
+    """
+    delta = start
+    for t in range(limit):
+        if float(problem.objective(delta)) <= goal:
+            return t
+        size = float(problem.gradient(delta).norm())
+        if size == 0.0:
+            return -1
+        delta = pgd(problem, delta, steps=1, step_size=0.1 * problem.eps / size).end
+    return -1
+
+
+def general_loss(*, loss: str, scale: float, ratio: float, m: int, seed: int, device: str = "cpu") -> Numbers:
+    """Section 5.2 at one net: the bounds L < |dl/df| < U and |d2l/df2| <= B on the ball, and the count of
+    minima.
+
+    The target is 1 for every loss (a class label for the cross entropy). ``same_as_f``: whether the minima
+    on the circle are exactly extrema of f, as many as f has: what a loss that is monotone on f's range must
+    give.
+    """
+    problem = draw(2, m, ratio * scale, seed=seed, scale=scale, inside=True, y=1.0, loss=loss)
+    points: CirclePoints = circle_points(problem)
+    constants = ball_constants(problem, seed=seed)
+    extrema = at_angle(problem, points.theta[~points.crossing])
+    slope = f_slope(problem, points.theta[~points.crossing]).abs().max() if len(extrema) else torch.zeros(())
+    return {
+        "minima": points.minima,
+        "f": int((~points.crossing).sum()) // 2,
+        "crosses": points.crosses,
+        "same_as_f": points.minima == int((~points.crossing).sum()) // 2 and not points.crosses,
+        "slope_min": constants.slope_min,
+        "slope_max": constants.slope_max,
+        "curvature_max": constants.curvature_max,
+        "curvature_bound": problem.scalar.curvature_bound,
+        "residual": float(slope),
+    }
+
+
+def constants(*, d: int, m: int, eps: float, seed: int, device: str = "cpu", points: int = 256) -> Numbers:
+    """Lemmas A.1, A.2, Corollary A.1 and assumption 3 at one net: their constants over the ball around ||x||
+    = 1.
+    """
+    problem = draw(d, m, eps, seed=seed)
+    measured = asdict(ball_constants(problem, points, seed=seed))
+    centre = torch.zeros(1, d, dtype=torch.float64)
+    return {
+        **measured,
+        "grad_centre": float(problem.f_gradient(centre).norm()),
+        "hess_centre": float(torch.linalg.matrix_norm(problem.f_hessian(centre), ord=2)),
+    }
+
+
+def curvature_by_angle(
+    *, d: int, m: int, eps: float, seed: int, device: str = "cpu", convention: str, phi: float = 0.9
+) -> Numbers:
+    """Lemmas 4.3 and 4.4 at one net, at points that sweep the angle between df and the radius.
+
+    ``phi`` is the least |cosine| from which on sgn((y - f) delta . df) v' Xi v > 0 for all v;
+    ``phi_tangent`` the same for tangent v only; 1 where it holds nowhere. ``gamma`` is the least eigenvalue
+    where |cosine| >= the argument ``phi``; ``gamma_eps`` = that times eps. ``l43_identity``: largest
+    deviation of ||Gamma|| from sqrt(1 - cos^2) ||dL||. ``l43_printed``: least ratio ||Gamma|| / (sqrt(1 -
+    beta^2) ||df||) over points with cosine <= beta = 1/2.
+    """
+    problem = draw(d, m, eps, seed=seed, convention=convention)
+    scan = angle_scan(problem, seed=seed)
+    size = scan.cosine.abs()
+    near = size >= phi
+    weak = scan.cosine <= 0.5
+    sine = (1 - scan.cosine**2).clamp_min(0).sqrt()
+    return {
+        "phi": _threshold(size, scan.definite),
+        "phi_tangent": _threshold(size, scan.definite_tangent),
+        "gamma": float(scan.definite[near].min()),
+        "gamma_eps": float(scan.definite[near].min()) * eps,
+        "gamma_tangent_eps": float(scan.definite_tangent[near].min()) * eps,
+        "l43_identity": float((scan.gamma - sine * scan.grad_L).abs().max()),
+        "l43_printed": float((scan.gamma[weak] / (math.sqrt(0.75) * scan.grad_f[weak])).min()),
+        "l43_mended": float((scan.gamma[size <= 0.5] / (math.sqrt(0.75) * scan.grad_L[size <= 0.5])).min()),
+    }
+
+
+def _threshold(size: Tensor, eigenvalue: Tensor) -> float:
+    """The largest |cosine| at which the eigenvalue is not positive; 0 if it is everywhere."""
+    bad = size[eigenvalue <= 0]
+    return float(bad.max()) if len(bad) else 0.0
+
+
+def geometry(*, d: int, eta_over_eps: float, seed: int, device: str = "cpu", pairs: int = 2000) -> Numbers:
+    """Lemmas 4.2, A.3 and A.4 on random points of the sphere and random unit directions: ratios of left to
+    right side.
+
+    A statement holds where its ratio is at most 1. ``l42_outward`` and ``l42_inward`` split Lemma 4.2 by the
+    sign of v . delta; ``l42_share`` is the share of inward directions that break it; ``l42_mended`` tests
+    :func:`mended_bound`. ``a3_second_printed`` has the normal part on both sides, as printed; ``a3_second``
+    the tangent part on the right.
+    """
+    problem = draw(d, 4, 1.0, seed=seed)
+    delta, other = on_sphere(problem, pairs, seed=seed), on_sphere(problem, pairs, seed=seed + 1)
+    step = eta_over_eps * on_sphere(problem, pairs, seed=seed + 2)
+    error = projection_error(problem, delta, step)
+    printed = error / printed_bound(problem, step)
+    outward = (step * delta).sum(-1) >= 0
+    terms = chord_terms(problem, delta, other)
+    near = terms.relative < 1
+    result: Numbers = {
+        "l42_outward": float(printed[outward].max()),
+        "l42_inward": float(printed[~outward].max()),
+        "l42_share": float((printed[~outward] > 1).double().mean()),
+        "l42_mended": float((error / mended_bound(problem, delta, step)).max()),
+        "a3_first": float((terms.normal / terms.half_square).max()),
+        "a4": float((terms.cross / terms.relative).max()),
+    }
+    if bool(near.any()):
+        result["a3_second"] = float((terms.normal[near] / terms.tangent[near] ** 2).max())
+        result["a3_second_printed"] = float((terms.normal[near] / terms.normal[near] ** 2).min())
+    return result
