@@ -22,8 +22,7 @@ from sphinx.config import Config
 from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
-STATIC = Path(__file__).resolve().parent.parent / "_static"
-VENDOR = STATIC / "vendor"
+VENDOR = Path(__file__).resolve().parent.parent / "_static" / "vendor"
 CDN = "https://cdn.jsdelivr.net/npm"
 
 
@@ -112,9 +111,7 @@ def use_own_scripts(_app: Sphinx, config: Config) -> None:
 
 def add_own_scripts(app: Sphinx) -> None:
     """Load the book's repairs for static widgets ahead of the theme's icons and of MathJax."""
-    for script in ("widgets.js",):
-        if (STATIC / script).is_file():
-            app.add_js_file(script, priority=10)
+    app.add_js_file("widgets.js", priority=10)
 
 
 def drop_thebe(_app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: object) -> None:

@@ -1,0 +1,242 @@
+"""The repository as a whole: style, types, notebooks fit to be shown, files that agree with each other."""
+
+import ast
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = sorted(f for f in (ROOT / "book").rglob("*.ipynb") if ".ipynb_checkpoints" not in f.parts)
+TEXT = {
+    ".py",
+    ".md",
+    ".ipynb",
+    ".yml",
+    ".toml",
+    ".txt",
+    ".sh",
+    ".jsonl",
+    ".json",
+    ".js",
+    ".css",
+    ".bib",
+    ".cff",
+    "",
+}
+UNSEEN = {"remove-cell", "remove-output"}
+SETUP = {"remove-cell", "remove-input"}
+
+notebooks = pytest.mark.parametrize(
+    "path", NOTEBOOKS, ids=lambda path: str(path.relative_to(ROOT).as_posix())
+)
+
+
+def tracked():
+    """What git tracks or would track."""
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    return [ROOT / name for name in names if name and (ROOT / name).is_file()]
+
+
+def run(*command):
+    """Run a Python tool of this environment at the root; return its exit status and what it said."""
+    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("command", ["ruff check .", "ruff format --check .", "mypy"])
+def test_style_and_types(command):
+    status, said = run(*command.split())
+    assert status == 0, said
+
+
+def test_no_large_files():
+    assert {str(f): f.stat().st_size for f in tracked() if f.stat().st_size > 1_500_000} == {}
+
+
+def test_no_paths_of_one_machine():
+    pattern = re.compile(r"""(?<![\w.<>}/-])/(?:work|root|farm|home|Users)/[\w.-]+/?[\w./-]*""")
+    found = {}
+    for file in tracked():
+        text = file.read_text(encoding="utf-8", errors="replace") if file.suffix in TEXT else ""
+        if paths := pattern.findall(text):
+            found[str(file.relative_to(ROOT))] = paths[:3]
+    assert found == {}
+
+
+def test_every_page_is_in_the_table_of_contents():
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    listed = {toc["root"]}
+
+    def collect(entry):
+        if isinstance(entry, list):
+            for part in entry:
+                collect(part)
+        elif isinstance(entry, dict):
+            listed.update({entry["file"]} if "file" in entry else ())
+            for key in ("parts", "chapters", "sections"):
+                collect(entry.get(key, []))
+
+    collect(toc)
+    pages = NOTEBOOKS + sorted((ROOT / "book").rglob("*.md"))
+    names = {f.relative_to(ROOT).with_suffix("").as_posix() for f in pages}
+    assert listed == {name for name in names if "/_" not in name}
+
+
+def code_cells(path):
+    """Each code cell of a notebook with its number, its tags and the cell before it."""
+    cells = nbformat.read(path, as_version=4).cells
+    for number, cell in enumerate(cells, 1):
+        if cell.cell_type == "code":
+            yield number, cell, set(cell.metadata.get("tags", [])), cells[number - 2] if number > 1 else None
+
+
+@notebooks
+def test_notebook_was_executed_without_a_complaint(path):
+    for number, cell, _, _ in code_cells(path):
+        assert cell.source.strip(), f"cell {number} is empty"
+        assert cell.execution_count is not None, f"cell {number} was not executed"
+        for output in cell.outputs:
+            assert output.output_type != "error", f"cell {number} raised {output.get('ename')}"
+            assert output.get("name") != "stderr", f"cell {number} wrote to stderr: {output.get('text')}"
+    counts = [cell.execution_count for _, cell, _, _ in code_cells(path)]
+    assert counts == list(range(1, len(counts) + 1)), (
+        "the cells were not executed once each, from top to bottom"
+    )
+
+
+@notebooks
+def test_notebook_has_prose_before_every_code_cell(path):
+    for number, _, tags, before in code_cells(path):
+        if not tags & SETUP:
+            told = before is not None and before.cell_type == "markdown" and before.source.strip()
+            assert told, f"code cell {number} has no prose before it"
+
+
+@notebooks
+def test_notebook_figures_have_alt_text(path):
+    for number, cell, tags, _ in code_cells(path):
+        shown = [output for output in cell.outputs if "image/png" in output.get("data", {})]
+        if shown and not tags & UNSEEN:
+            alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+            assert len(alt) >= 15, (
+                f"the figure of cell {number} needs an alt text in its metadata (mystnb.image.alt)"
+            )
+
+
+@notebooks
+def test_notebook_checks_an_output(path):
+    checked = [number for number, _, tags, _ in code_cells(path) if "nbval-check-output" in tags]
+    assert checked, "no cell is tagged nbval-check-output"
+
+
+@notebooks
+def test_notebook_was_written_by_make_notebooks(path):
+    metadata = json.loads(path.read_text(encoding="utf-8"))["metadata"]
+    assert "version" not in metadata["language_info"]
+    state = metadata.get("widgets", {}).get("application/vnd.jupyter.widget-state+json", {}).get("state", {})
+    assert sorted(state) == [f"{k:032x}" for k in range(len(state))]
+
+
+def test_there_are_notebooks():
+    assert NOTEBOOKS
+
+
+def test_licence_and_citation_agree_with_the_metadata():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    licence = (ROOT / "LICENSE").read_text()
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert citation["version"] == project["version"]
+    assert citation["license"] == project["license"]["text"] == "MIT"
+    assert licence.startswith("MIT License\n") and citation["authors"] == [{"name": "The advnb authors"}]
+    assert "The advnb authors" in licence
+
+
+def pins():
+    """The exact versions in requirements.txt, by name."""
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    wanted = [line.split("#")[0].strip() for line in lines]
+    requirements = [Requirement(line) for line in wanted if line and not line.startswith("-")]
+    assert all(re.fullmatch(r"==[\w.+!]+", str(r.specifier)) for r in requirements), (
+        "requirements.txt pins exactly"
+    )
+    return {r.name.lower(): Version(str(r.specifier)[2:]) for r in requirements}
+
+
+def test_pins_lie_within_the_bounds_of_the_package():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pinned = pins()
+    for requirement in map(Requirement, project["dependencies"]):
+        assert requirement.name.lower() in pinned
+        assert requirement.specifier.contains(pinned[requirement.name.lower()]), requirement
+
+
+def imported(path):
+    """Top-level names of what a module imports when it is loaded; imports inside functions are optional."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module.split(".")[0]
+
+
+def test_every_import_of_the_package_is_a_dependency():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    modules = {"scikit-learn": "sklearn", "pillow": "PIL"}
+    declared = {modules.get(Requirement(r).name, Requirement(r).name) for r in project["dependencies"]}
+    declared |= {"cycler", "IPython"}  # matplotlib and ipywidgets cannot be without them
+    found = {name for file in (ROOT / "advnb").rglob("*.py") for name in imported(file)}
+    assert found - declared - set(sys.stdlib_module_names) == {"advnb"}
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_lists_every_target():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE).group(1).split()
+    said = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert {"book", "test", "lab", "notebooks", "clean"} <= set(targets)
+    assert re.findall(r"^  make (\w+) +\S", said, re.MULTILINE) == targets
+
+
+def test_old_pythons_are_told_so(tmp_path):
+    old = tmp_path / "python3"
+    old.write_text("#!/bin/sh\n[ \"$1\" = --version ] && echo 'Python 3.9.1' && exit 0\nexit 1\n")
+    old.chmod(0o755)
+    command = ["make", f"PYTHON={old}", f"VENV={tmp_path / 'venv'}", "setup"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "needs Python 3.11 or newer" in done.stdout and "is Python 3.9.1" in done.stdout
+
+
+def test_shell_scripts_parse():
+    for script in (".ci/run", "tests/find_chromium.sh"):
+        assert subprocess.run(["bash", "-n", script], cwd=ROOT).returncode == 0
+
+
+def test_a_missing_browser_is_explained(tmp_path):
+    if sys.platform == "darwin":
+        pytest.skip("Chrome is looked for outside PATH there")
+    for tool in ("sh", "cat"):
+        (tmp_path / tool).symlink_to(shutil.which(tool))
+    done = subprocess.run(
+        ["sh", "tests/find_chromium.sh"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={"PATH": str(tmp_path)},
+    )
+    assert done.returncode == 1
+    assert "apt-get install chromium" in done.stderr and "make check" in done.stderr
