@@ -1,0 +1,166 @@
+"""Reading stored runs: tidy tables, means with bootstrap intervals, and the label that says where they are from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from advnb import checks
+from advnb.plain import canonical
+from advnb.provenance import FIELDS, PACKAGE
+from advnb.store import NotStored, Record, ResultsFile, settled
+from advnb.trials import SCALES
+
+
+def results_folder(folder: Path | str | None = None) -> Path:
+    """Return the folder of the results files.
+
+    That is ``folder`` if given, else what the environment variable ADVNB_RESULTS names, else ``book/results`` of
+    the checkout that the package runs from, else ``results`` in the current folder.
+    """
+    named = folder or os.environ.get("ADVNB_RESULTS")
+    if named:
+        return Path(named)
+    book = PACKAGE.parent / "book"
+    return book / "results" if book.is_dir() else Path("results")
+
+
+def stored_scales(name: str, folder: Path | str | None = None) -> list[str]:
+    """Return the scales at which the experiment ``name`` is stored, from the smallest to the largest."""
+    return [scale for scale in SCALES if ResultsFile(results_folder(folder), name, scale).path.exists()]
+
+
+def load(name: str, scale: str | None = None, *, results: Path | str | None = None) -> pd.DataFrame:
+    """Return the stored trials of the experiment ``name`` as a tidy table, one row a trial.
+
+    Columns: the parameters, ``seed``, the returned fields (arrays as numpy arrays), and the provenance as
+    ``run_scale``, ``run_version``, ``run_commit``, ``run_torch``, ``run_device``, ``run_device_name``,
+    ``run_dtype``, ``run_threads``, ``run_seconds`` and ``run_date``. Rows are sorted by parameters and seed,
+    whatever order the trials finished in. Trials that raised are left out.
+
+    ``scale`` is the largest stored one unless given. Raises ``NotStored`` if it is not stored or holds no
+    trial that succeeded, and ``ResultsError`` if the file is damaged.
+    """
+    stored = stored_scales(name, results)
+    wanted = scale or (stored[-1] if stored else SCALES[0])
+    checks.choice("scale", wanted, SCALES)
+    command = f"python -m advnb run {name} --scale {wanted}"
+    if wanted not in stored:
+        there = f"only at {' and '.join(stored)} scale" if stored else "at no scale"
+        raise NotStored(f"{name} is stored {there} in {results_folder(results)}; to run it: {command}")
+    records = ResultsFile(results_folder(results), name, wanted).read()
+    good = [record for record in settled(records).values() if "values" in record]
+    if not good:
+        failed = f"{len(records)} trials raised, none succeeded" if records else "the file is empty"
+        raise NotStored(f"{name} holds no result at {wanted} scale: {failed}; to run it: {command}")
+    return table(good)
+
+
+def table(records: Iterable[Record]) -> pd.DataFrame:
+    """Return records of trials that succeeded as the table that ``load`` describes."""
+    rows = [
+        {
+            **record["params"],
+            "seed": record["seed"],
+            **{name: _cell(value) for name, value in record["values"].items()},
+            "run_scale": record["scale"],
+            **{f"run_{name}": record["provenance"].get(name) for name in FIELDS},
+        }
+        for record in sorted(records, key=_order)
+    ]
+    names = dict.fromkeys(name for row in rows for name in row)
+    last = [name for name in names if name.startswith("run_")]
+    return pd.DataFrame(rows, columns=[name for name in names if name not in last] + last)
+
+
+def unroll(table: pd.DataFrame, fields: str | Sequence[str], *, index: str = "step") -> pd.DataFrame:
+    """Return ``table`` with one row for each entry of the array ``fields``, numbered from 0 by ``index``.
+
+    The arrays of one row must have one length. All other columns are repeated.
+    """
+    names = [fields] if isinstance(fields, str) else list(fields)
+    _columns("fields", names, table)
+    rows = table.copy()
+    rows[index] = [list(range(len(cell))) for cell in table[names[0]]]
+    rows = rows.explode([*names, index], ignore_index=True)
+    return rows.astype({index: int}).infer_objects()
+
+
+def aggregate(
+    table: pd.DataFrame,
+    by: str | Sequence[str],
+    fields: str | Sequence[str],
+    *,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return the mean over seeds of each field in each group, with a percentile bootstrap interval.
+
+    A seed is what was drawn independently: where a group has several rows with one seed they are averaged first,
+    and the means of the seeds are resampled.
+
+    Returns one row for each group and field, with the columns ``by``, ``field``, ``mean``, ``low``, ``high`` and
+    ``n`` (seeds). The interval is NaN for a single seed, and if any value is NaN or infinite.
+    """
+    groups = [by] if isinstance(by, str) else list(by)
+    names = [fields] if isinstance(fields, str) else list(fields)
+    _columns("by", groups, table)
+    _columns("fields", names, table)
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1; got {confidence!r}")
+    rows = []
+    for group, part in table.groupby(groups, sort=True, dropna=False):
+        for name in names:
+            values = part[name].astype(float).groupby(part["seed"]).mean().to_numpy()
+            rows.append(
+                (*group, name, values.mean(), *_interval(values, confidence, resamples, seed), len(values))
+            )
+    return pd.DataFrame(rows, columns=[*groups, "field", "mean", "low", "high", "n"])
+
+
+def label(table: pd.DataFrame) -> str:
+    """Return where the rows of ``table`` come from: "laptop scale, 5 seeds, AMD EPYC, 2026-11-21"."""
+    scales = " and ".join(scale for scale in SCALES if scale in set(table["run_scale"]))
+    seeds = table["seed"].nunique()
+    devices = " and ".join(sorted(set(table["run_device_name"])))
+    days = sorted({date[:10] for date in table["run_date"]})
+    dates = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    return f"{scales} scale, {seeds} seed{'s' if seeds != 1 else ''}, {devices}, {dates}"
+
+
+def _interval(values: np.ndarray, confidence: float, resamples: int, seed: int) -> tuple[float, float]:
+    if len(values) < 2 or not np.isfinite(values).all():
+        return float("nan"), float("nan")
+    generator = np.random.default_rng(seed)
+    means = values[generator.integers(len(values), size=(resamples, len(values)))].mean(axis=1)
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def _cell(value: Any) -> Any:
+    if not isinstance(value, list):
+        return value
+    try:
+        return np.array(value)
+    except ValueError:  # rows of several lengths
+        return value
+
+
+def _order(record: Record) -> tuple[Any, ...]:
+    """Sort numbers as numbers, and after them all else as text."""
+    values = [*record["params"].values(), record["seed"]]
+    return tuple(
+        (0, value, "") if isinstance(value, int | float) else (1, 0, canonical(value)) for value in values
+    )
+
+
+def _columns(argument: str, names: Sequence[str], table: pd.DataFrame) -> None:
+    for name in names:
+        if name not in table.columns:
+            raise ValueError(f"{argument} must name columns ({', '.join(table.columns)}); got {name!r}")
