@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 import os
 import tarfile
 import zlib
@@ -205,11 +206,11 @@ def parse_idx(content: bytes) -> Bytes:
     if len(content) < 4 or content[:3] != b"\x00\x00\x08":
         raise ValueError(f"not an IDX file of unsigned bytes: it starts with {content[:4]!r}")
     axes = content[3]
-    shape = np.frombuffer(content, ">u4", count=axes, offset=4).astype(int)
+    shape = tuple(int(length) for length in np.frombuffer(content, ">u4", count=axes, offset=4))
     values = np.frombuffer(content, np.uint8, offset=4 + 4 * axes)
-    if values.size != shape.prod():
+    if values.size != math.prod(shape):
         raise ValueError(
-            f"an IDX file of shape {tuple(shape)} must hold {shape.prod()} values; got {values.size}"
+            f"an IDX file of shape {shape} must hold {math.prod(shape)} values; got {values.size}"
         )
     return values.reshape(shape)
 
