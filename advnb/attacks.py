@@ -277,7 +277,7 @@ def pgd(  # type: ignore[misc]  # the two signatures above leave most options to
         ascend, steps=steps, step_size=size, direction=direction, fosc_below=fosc_below, trace=trace
     )
     with losses.frozen(model), torch.autocast(x.device.type, autocast, enabled=autocast is not None):
-        _check_output(model, x, y, objective)
+        losses.check_model(model, x, y, objective)
         for first in range(0, len(x), size_of_chunk):
             part = slice(first, first + size_of_chunk)
             gradient = partial(_network_gradient, model, y[part], objective)
@@ -299,8 +299,18 @@ def fgsm(
 
     Arguments, result and errors as in :func:`pgd`; with an L2 ball the step follows the unit gradient.
     """
-    return pgd(model, x, y, ball, steps=1, step_size=ball.eps, random_start=False, loss=loss, chunk=chunk,
-                 allow_train_mode=allow_train_mode)  # fmt: skip
+    return pgd(
+        model,
+        x,
+        y,
+        ball,
+        steps=1,
+        step_size=lambda k: ball.eps,
+        random_start=False,
+        loss=loss,
+        chunk=chunk,
+        allow_train_mode=allow_train_mode,
+    )
 
 
 @overload
@@ -352,16 +362,6 @@ def _check(model: nn.Module, x: Tensor, y: Tensor, ball: Ball, loss: Loss, allow
     loss.check_targets(y, len(x))
     if y.device != x.device:
         raise ValueError(f"y must be on the device of x, {x.device}; got {y.device}")
-
-
-def _check_output(model: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> None:
-    """Look at a few outputs, so that a label without a logit is refused before any step is taken."""
-    few = slice(2)  # two: BatchNorm in train mode refuses a batch of one
-    with torch.no_grad():
-        output = model(x[few])
-    loss.check_output(output, y[few])
-    if loss.targets == "classes":
-        checks.class_labels(y, len(y), output.shape[1])
 
 
 def _step_size(step_size: StepSize | None, ball: Ball) -> StepSize:

@@ -72,9 +72,9 @@ def convergence(
         chunk = CPU_CHUNK if x.device.type == "cpu" and x.ndim == 4 else len(x)
     parts = []
     with losses.frozen(model):
+        losses.check_model(model, x_adv, y, objective)
         for rows in torch.arange(len(x), device=x.device).split(checks.count("chunk", chunk)):
-            value, grad, output = losses.loss_and_gradient(model, x_adv[rows], y[rows], objective)
-            objective.check_output(output, y[rows])
+            value, grad, _ = losses.loss_and_gradient(model, x_adv[rows], y[rows], objective)
             checks.finite_gradient(grad)
             parts.append((value, ball.gap(grad, x_adv[rows], x[rows]), ball.dual_norm(grad)))
     value, gap, norm = (torch.cat(part) for part in zip(*parts, strict=True))

@@ -8,10 +8,10 @@ Channels-last is the layout that the convolution kernels like best.
 from __future__ import annotations
 
 import copy
+import warnings
 
 import torch
 from torch import Tensor, fx, nn
-from torch.fx.experimental.optimization import fuse
 
 from advnb import checks
 
@@ -31,7 +31,7 @@ def fold(model: nn.Module) -> nn.Module:
     checks.eval_mode(model)
     twin = copy.deepcopy(model)
     try:
-        twin = _pool_before_relu(fuse(twin))
+        twin = _pool_before_relu(_fuse(twin))
     except (fx.proxy.TraceError, TypeError, NotImplementedError, RuntimeError):
         twin = copy.deepcopy(model)
     for module in twin.modules():
@@ -57,6 +57,14 @@ def _channels_last(tensor: Tensor) -> Tensor:
     if c > 1:
         return tensor.contiguous(memory_format=torch.channels_last)
     return tensor.reshape(n, h, w, 1).permute(0, 3, 1, 2)
+
+
+def _fuse(model: nn.Module) -> nn.Module:
+    """Fold each BatchNorm into the layer before it; the import is late because it warns of its own old parts."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from torch.fx.experimental.optimization import fuse
+    return fuse(model)
 
 
 def _pool_before_relu(traced: nn.Module) -> nn.Module:

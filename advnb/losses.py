@@ -106,6 +106,16 @@ def values(loss: Loss, output: Tensor, y: Tensor) -> Tensor:
     return result
 
 
+def check_model(model: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> None:
+    """Look at a few outputs of ``model``, so that a label without a logit is refused before anything is computed."""
+    few = slice(2)  # two: BatchNorm in train mode refuses a batch of one
+    with torch.no_grad():
+        output = model(x[few])
+    loss.check_output(output, y[few])
+    if loss.targets == "classes":
+        checks.class_labels(y, len(y), output.shape[1])
+
+
 def loss_and_gradient(
     model: nn.Module, x: Tensor, y: Tensor, loss: str | PerExample | Loss = "cross_entropy"
 ) -> tuple[Tensor, Tensor, Tensor]:

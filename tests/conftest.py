@@ -1,0 +1,41 @@
+"""Shared fixtures: small networks and a digits CNN that is trained once a session."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from advnb.data import load
+from advnb.models import digits_cnn
+from advnb.training import Unsecured, fit
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def linear() -> nn.Module:
+    """A linear three-class model on 2x2 images, in eval mode, with fixed weights."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    with torch.no_grad():
+        model[1].weight.copy_(
+            torch.tensor([[1.0, -2.0, 0.5, 0.0], [0.3, 0.1, -0.7, 0.2], [-1.0, 1.0, 0.4, -0.6]])
+        )
+        model[1].bias.zero_()
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
+def digits():
+    return load("digits")
+
+
+@pytest.fixture(scope="session")
+def trained(digits) -> nn.Module:
+    """A CNN fitted to clean digits for a few seconds."""
+    model = digits_cnn(generator=torch.Generator().manual_seed(0))
+    fit(model, digits, Unsecured(), epochs=5, lr=0.05, seed=0, progress=False)
+    return model.eval()

@@ -1,0 +1,264 @@
+"""What must hold of every attack, whatever the network: ball, box, seeds, traces, and an untouched model."""
+
+from __future__ import annotations
+
+import warnings
+
+import hypothesis.strategies as st
+import pytest
+import torch
+from hypothesis import given, settings
+from torch import nn
+
+from advnb import losses
+from advnb.attacks import ZeroGradientWarning, ascend, cw, fgsm, pgd
+from advnb.balls import L2, Linf
+from advnb.criterion import fosc
+
+
+def small_net(inputs: int, classes: int, seed: int, dtype: torch.dtype = torch.float32) -> nn.Module:
+    generator = torch.Generator().manual_seed(seed)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(inputs, 8), nn.Tanh(), nn.Linear(8, classes)).to(dtype)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
+    return model.eval()
+
+
+@st.composite
+def problems(draw):
+    """A batch of images of any shape and dtype, labels, a network and a ball."""
+    shape = draw(st.lists(st.integers(1, 4), min_size=1, max_size=3))
+    n, classes, seed = draw(st.integers(1, 5)), draw(st.integers(2, 4)), draw(st.integers(0, 10_000))
+    dtype = draw(st.sampled_from([torch.float32, torch.float64]))
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.rand((n, *shape), generator=generator, dtype=dtype)
+    x = torch.where(torch.rand(x.shape, generator=generator) < 0.3, x.round(), x)  # pixels on the box's faces
+    y = torch.randint(classes, (n,), generator=generator)
+    eps = draw(st.floats(1e-4, 1.0))
+    ball = draw(
+        st.sampled_from([Linf(eps), L2(eps), L2(eps, box=(0.0, 1.0)), Linf(eps, box=None), L2(5 * eps)])
+    )
+    return small_net(x[0].numel(), classes, seed, dtype), x, y, ball, generator
+
+
+def inside(x_adv, x, ball) -> bool:
+    tolerance = 1e-5 if x.dtype == torch.float32 else 1e-10
+    in_box = ball.box is None or bool(((x_adv >= ball.box[0]) & (x_adv <= ball.box[1])).all())
+    return in_box and bool((ball.norm(x_adv - x) <= ball.eps * (1 + tolerance) + tolerance * 1e-2).all())
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    problems(), st.integers(1, 6), st.sampled_from(["cross_entropy", "margin"]), st.booleans(), st.booleans()
+)
+def test_every_result_lies_in_the_ball_and_in_the_box(problem, steps, loss, random_start, raw):
+    model, x, y, ball, generator = problem
+    common = {"steps": steps, "random_start": random_start, "generator": generator}
+    results = [
+        pgd(model, x, y, ball, loss=loss, direction="gradient" if raw else "steepest", **common),
+        fgsm(model, x, y, ball, loss=loss),
+        cw(model, x, y, ball, **common),
+        pgd(model, x, y, ball, step_size=10 * ball.eps, fosc_below=0.05, **common),
+    ]
+    for x_adv in results:
+        assert x_adv.shape == x.shape
+        assert x_adv.dtype == x.dtype
+        assert inside(x_adv, x, ball)
+
+
+@settings(deadline=None, max_examples=30)
+@given(problems())
+def test_a_trace_holds_the_loss_and_the_fosc_of_every_iterate(problem):
+    model, x, y, ball, generator = problem
+    x_adv, trace = pgd(model, x, y, ball, steps=4, generator=generator, trace="x")
+    assert trace.loss.shape == trace.fosc.shape == (5, len(x))
+    assert torch.equal(trace.x[-1], x_adv)
+    for k in range(5):
+        values, _, _ = losses.loss_and_gradient(model, trace.x[k], y)
+        torch.testing.assert_close(trace.loss[k], values)
+        torch.testing.assert_close(trace.fosc[k], fosc(model, trace.x[k], x, y, ball))
+    assert (trace.fosc >= 0).all()
+    assert (trace.steps == 4).all()
+
+
+def test_a_trace_costs_one_gradient_more_and_no_second_one():
+    model, calls = small_net(4, 3, 0), []
+    model.register_forward_hook(lambda *_: calls.append(torch.is_grad_enabled()))
+    x, y = torch.rand(3, 4), torch.tensor([0, 1, 2])
+    pgd(model, x, y, Linf(0.1), steps=7)
+    plain = sum(calls)
+    calls.clear()
+    pgd(model, x, y, Linf(0.1), steps=7, trace=True)
+    assert (plain, sum(calls)) == (7, 8)
+
+
+def test_pgd_reaches_a_linear_models_maximum_in_both_norms(linear):
+    x, y = torch.full((2, 1, 2, 2), 0.5), torch.tensor([0, 1])
+    for ball in (Linf(0.1), L2(0.2)):
+        x_adv = pgd(linear, x, y, ball, steps=40, random_start=False, loss=lambda z, t: z[:, 2] - z[:, 1])
+        weight = (linear[1].weight[2] - linear[1].weight[1]).view(1, 1, 2, 2)
+        torch.testing.assert_close(x_adv, x + ball.eps * ball.ascent(weight.expand_as(x)))
+
+
+def test_fgsm_is_one_signed_step_of_length_eps(trained, digits):
+    x, y = digits.test.x[:50], digits.test.y[:50]
+    _, grad, _ = losses.loss_and_gradient(trained, x, y)
+    expected = (x + 0.1 * grad.sign()).clamp(0, 1)
+    torch.testing.assert_close(fgsm(trained, x, y, Linf(0.1)), expected)
+
+
+def test_more_steps_hurt_more(trained, digits):
+    x, y = digits.test.x, digits.test.y
+
+    def accuracy(x_adv):
+        with torch.no_grad():
+            return float((trained(x_adv).argmax(1) == y).double().mean())
+
+    clean, one, ten = (
+        accuracy(x),
+        accuracy(fgsm(trained, x, y, Linf(0.1))),
+        accuracy(pgd(trained, x, y, Linf(0.1))),
+    )
+    assert clean > 0.95
+    assert one < clean - 0.2
+    assert ten < one
+
+
+def test_the_same_seed_gives_the_same_attack_in_any_chunks(trained, digits):
+    x, y = digits.test.x[:70], digits.test.y[:70]
+    whole = pgd(trained, x, y, Linf(0.1), generator=torch.Generator().manual_seed(3), chunk=70)
+    again = pgd(trained, x, y, Linf(0.1), generator=torch.Generator().manual_seed(3), chunk=70)
+    chunks = pgd(trained, x, y, Linf(0.1), generator=torch.Generator().manual_seed(3), chunk=16)
+    other = pgd(trained, x, y, Linf(0.1), generator=torch.Generator().manual_seed(4), chunk=70)
+    assert torch.equal(whole, again)
+    assert (whole - chunks).abs().gt(1e-5).float().mean() < 1e-3  # rounding may turn a sign here and there
+    assert (whole - other).abs().gt(1e-5).float().mean() > 1e-2
+
+
+def test_examples_rest_at_the_first_iterate_below_the_fosc_threshold(trained, digits):
+    x, y = digits.test.x[:60], digits.test.y[:60]
+    start = Linf(0.1).sample(x, generator=torch.Generator().manual_seed(0))
+    _, full = pgd(trained, x, y, Linf(0.1), start=start, steps=12, trace="x")
+    threshold = float(full.fosc[4].median())
+    x_adv, trace = pgd(trained, x, y, Linf(0.1), start=start, steps=12, fosc_below=threshold, trace="x")
+    below = full.fosc[1:] <= threshold
+    first = torch.where(below.any(0), below.int().argmax(0) + 1, 12)
+    assert 0 < int((trace.steps < 12).sum()) < 60
+    assert torch.equal(trace.steps, first)
+    torch.testing.assert_close(x_adv, full.x[first, torch.arange(60)])
+    torch.testing.assert_close(trace.fosc[-1], full.fosc[first, torch.arange(60)])
+
+
+def test_a_step_schedule_is_called_with_k():
+    seen = []
+
+    def schedule(k: int) -> float:
+        seen.append(k)
+        return 0.1 / (k + 1)
+
+    pgd(small_net(4, 3, 0), torch.rand(2, 4), torch.tensor([0, 1]), Linf(0.5), steps=3, step_size=schedule)
+    assert seen == [0, 1, 2]
+
+
+def test_ascend_takes_any_gradient_and_follows_raw_steps():
+    """Maximise -||z - c||^2 over a ball that holds c: raw steps of size 1/4 halve the distance each time."""
+    x, centre = torch.zeros(1, 2, dtype=torch.float64), torch.tensor([[0.3, 0.4]], dtype=torch.float64)
+
+    def gradient(z, rows):
+        return -(z - centre).square().sum(1), -2 * (z - centre)
+
+    x_adv, trace = ascend(
+        gradient, x, L2(1.0), start=x, steps=5, step_size=0.25, direction="gradient", trace=True
+    )
+    torch.testing.assert_close(x_adv, centre * (1 - 0.5**5))
+    torch.testing.assert_close(trace.loss[:, 0], -0.25 * 0.25 ** torch.arange(6, dtype=torch.float64))
+
+
+def test_cw_rests_once_fooled_and_keeps_pushing_with_infinite_kappa(trained, digits):
+    x, y = digits.test.x[:100], digits.test.y[:100]
+    generator = torch.Generator().manual_seed(0)
+    start = Linf(0.15).sample(x, generator=generator)
+    rested = cw(trained, x, y, Linf(0.15), start=start)
+    pushed = cw(trained, x, y, Linf(0.15), start=start, kappa=float("inf"))
+    with torch.no_grad():
+        fooled = losses.margin(trained(rested), y) >= 0
+        gain = losses.margin(trained(pushed), y) - losses.margin(trained(rested), y)
+    assert 0.5 < float(fooled.double().mean()) <= 1
+    assert float(gain[fooled].mean()) > 0.5
+
+
+def test_a_saturated_loss_is_reported_not_passed_off_as_robust(linear):
+    with torch.no_grad():
+        linear[1].weight.mul_(1e4)
+    x = torch.tensor([[[[1.0, 0.0], [1.0, 0.0]]]])
+    with pytest.warns(ZeroGradientWarning, match=r"exactly zero at the start for 1 of 1 .*loss='margin'"):
+        x_adv = pgd(linear, x, torch.tensor([0]), Linf(0.1), random_start=False)
+    assert torch.equal(x_adv, x)
+
+
+def test_half_precision_crafting_is_about_as_strong(trained, digits):
+    x, y = digits.test.x[:200], digits.test.y[:200]
+    start = Linf(0.1).sample(x, generator=torch.Generator().manual_seed(0))
+    accuracies = []
+    for autocast in (None, torch.bfloat16):
+        x_adv = pgd(trained, x, y, Linf(0.1), start=start, autocast=autocast)
+        assert x_adv.dtype == torch.float32
+        with torch.no_grad():
+            accuracies.append(float((trained(x_adv).argmax(1) == y).double().mean()))
+    assert abs(accuracies[0] - accuracies[1]) < 0.05
+
+
+@pytest.mark.parametrize("flags", [(True, True), (True, False), (False, True)])
+@pytest.mark.parametrize("failing", [False, True])
+def test_mode_and_gradient_flags_survive_every_attack(flags, failing):
+    model = small_net(4, 3, 0)
+    for layer, flag in zip((model[1], model[3]), flags, strict=True):
+        layer.requires_grad_(flag)
+    before = [parameter.requires_grad for parameter in model.parameters()]
+    x, y = torch.rand(3, 4), torch.tensor([0, 1, 2])
+
+    def broken(output, target):
+        raise ValueError("broken on purpose")
+
+    for attack in (fgsm, pgd, cw):
+        if failing and attack is not cw:
+            with pytest.raises(ValueError, match="broken on purpose"):
+                attack(model, x, y, Linf(0.1), loss=broken)
+        else:
+            attack(model, x, y, Linf(0.1))
+        assert [parameter.requires_grad for parameter in model.parameters()] == before
+        assert not model.training
+        assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_model_in_train_mode_can_be_attacked_on_request_and_keeps_its_statistics():
+    model = nn.Sequential(
+        nn.Flatten(), nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 3)
+    ).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    x_adv = pgd(model, torch.rand(5, 4), torch.tensor([0, 1, 2, 0, 1]), Linf(0.1), allow_train_mode=True)
+    assert x_adv.shape == (5, 4)
+    assert model.training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_attacks_do_not_touch_the_global_random_state(trained, digits):
+    state = torch.get_rng_state()
+    pgd(trained, digits.test.x[:4], digits.test.y[:4], Linf(0.1), generator=torch.Generator().manual_seed(0))
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_no_warning_on_an_ordinary_attack(trained, digits):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pgd(trained, digits.test.x[:20], digits.test.y[:20], Linf(0.1), steps=2)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_attacks_run_where_the_model_is(trained, digits):
+    model, x, y = trained.cuda(), digits.test.x[:20].cuda(), digits.test.y[:20].cuda()
+    x_adv = pgd(model, x, y, Linf(0.1), generator=torch.Generator().manual_seed(0))
+    trained.cpu()
+    assert x_adv.is_cuda
+    assert inside(x_adv, x, Linf(0.1))
