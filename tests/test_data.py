@@ -579,5 +579,5 @@ def test_real_cifar(real):
     assert cifar.train.x.shape == (50_000, 3, 32, 32) and cifar.test.x.shape == (10_000, 3, 32, 32)
     assert torch.bincount(cifar.train.y).tolist() == [5000] * 10
     assert torch.bincount(cifar.test.y).tolist() == [1000] * 10
-    channels = cifar.train.x.double().mean((0, 2, 3))
+    channels = cifar.train.x.mean((0, 2, 3), dtype=torch.float64)
     assert torch.allclose(channels, torch.tensor([0.491400, 0.482158, 0.446531]).double(), atol=1e-6)
