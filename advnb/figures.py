@@ -1,0 +1,358 @@
+"""How the book's figures look: sizes, colours with fixed meanings, small plots that several chapters share.
+
+Nothing happens at import. A notebook calls :func:`use` once, in its first cell; library code draws inside
+:func:`style`. Every helper takes the Axes to draw on, so figures are composed by the caller.
+
+Figures have an opaque near-white background and dark text, so they read the same on a light and on a dark
+page. Colours come from the Okabe-Ito palette, which colour-blind readers can tell apart, and each meaning
+(clean, adversarial, paper, measured) also has its own line style and marker.
+
+Caption, number and alt text of a notebook figure are cell metadata, which MyST-NB reads while the book is
+built::
+
+    {"mystnb": {"image": {"alt": "Accuracy falls from 0.97 to 0.02 as eps grows from 0 to 0.3."},
+                "figure": {"name": "fig-accuracy", "caption": "Accuracy under PGD on digits."}}}
+
+``image.alt`` becomes the ``alt`` of the ``<img>``: without it the page shows a file name to a screen reader,
+and the browser tests fail. ``figure`` wraps the picture in a numbered figure, so ``{numref}`fig-accuracy```
+works. Use one figure a cell, and end the drawing line with ``;`` so that no text output joins the picture.
+"""
+
+from __future__ import annotations
+
+import html
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.contour import QuadContourSet
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from matplotlib.patches import Circle, Patch, Rectangle
+from matplotlib.text import Text
+from numpy.typing import ArrayLike, NDArray
+
+from advnb import checks
+
+SIZES: Mapping[str, tuple[float, float]] = MappingProxyType(
+    {"single": (5.6, 3.5), "wide": (8.0, 3.3), "tall": (5.6, 6.2), "square": (4.4, 4.4), "strip": (8.0, 1.7)}
+)
+"""Figure sizes in inches (width, height); the page shows 96 pixels an inch."""
+
+COLOURS: Mapping[str, str] = MappingProxyType(
+    {
+        "clean": "#0072B2",
+        "adversarial": "#D55E00",
+        "measured": "#007A5A",
+        "paper": "#5A5A5A",
+        "bound": "#A8447F",
+        "start": "#E69F00",
+    }
+)
+"""What each colour means in every figure of the book."""
+
+CYCLE: tuple[str, ...] = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe-Ito without its yellow, which does not show on white; for curves that have no fixed meaning."""
+
+BACKGROUND = "#FCFCFA"
+INK = "#222222"
+FAINT = "#6A6A6A"
+
+_LINES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "clean": ("-", "o"),
+        "adversarial": ("-", "s"),
+        "measured": ("-", "o"),
+        "paper": ("--", "D"),
+        "bound": (":", ""),
+        "start": ("-", "o"),
+    }
+)
+
+_PROVENANCE_POINTS = 6.5
+
+
+def rc() -> dict[Any, Any]:
+    """Return the book's matplotlib settings, as a new dictionary."""
+    return {
+        "figure.figsize": SIZES["single"],
+        "figure.dpi": 96,
+        "savefig.dpi": "figure",
+        "figure.facecolor": BACKGROUND,
+        "savefig.facecolor": BACKGROUND,
+        "axes.facecolor": BACKGROUND,
+        "figure.constrained_layout.use": True,
+        "font.family": "DejaVu Sans",
+        "mathtext.fontset": "dejavusans",
+        "font.size": 9.5,
+        "axes.titlesize": 10,
+        "axes.titlelocation": "left",
+        "axes.labelsize": 9.5,
+        "legend.fontsize": 8.5,
+        "xtick.labelsize": 8.5,
+        "ytick.labelsize": 8.5,
+        "text.color": INK,
+        "axes.labelcolor": INK,
+        "axes.edgecolor": INK,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.linewidth": 0.8,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": "#DDDDD8",
+        "grid.linewidth": 0.6,
+        "axes.prop_cycle": cycler(color=CYCLE),
+        "lines.linewidth": 1.7,
+        "lines.markersize": 4.5,
+        "legend.frameon": False,
+        "image.cmap": "viridis",
+        "svg.hashsalt": "advnb",
+    }
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Apply the book's look inside a ``with`` block, and restore the caller's settings after it."""
+    with mpl.rc_context(rc()):
+        yield
+
+
+def use() -> None:
+    """Apply the book's look to the whole notebook; call it once, in the first cell.
+
+    In IPython it also asks for pictures at twice the resolution, sized so that they stay sharp on phones.
+    """
+    mpl.rcParams.update(rc())
+    try:
+        from IPython import get_ipython
+        from matplotlib_inline.config import InlineBackend
+    except ImportError:
+        return
+    shell = get_ipython()
+    if shell is not None:
+        InlineBackend.instance(parent=shell).figure_formats = {"retina"}
+
+
+def size(name: str) -> tuple[float, float]:
+    """Return (width, height) in inches of a named size; raises ``ValueError`` for an unknown name."""
+    return SIZES[checks.choice("size", name, SIZES)]
+
+
+def line(meaning: str) -> dict[str, Any]:
+    """Return the colour, line style and marker of a meaning: ``ax.plot(x, y, **line("paper"))``.
+
+    Raises ``ValueError`` for a meaning that has no fixed look.
+    """
+    linestyle, marker = _LINES[checks.choice("meaning", meaning, _LINES)]
+    return {"color": COLOURS[meaning], "linestyle": linestyle, "marker": marker}
+
+
+def provenance(where: Axes | Figure, text: str) -> Text:
+    """Write where the numbers come from (scale, seeds, device, date) small beside the picture.
+
+    On a Figure the text takes a line of its own under everything. On one Axes among several it runs up the
+    right-hand edge, where no label can collide with it. Raises ``ValueError`` if ``text`` is empty.
+    """
+    if not text.strip():
+        raise ValueError("text must say where the numbers come from (scale, seeds, device, date); got ''")
+    look: dict[str, Any] = {"fontsize": _PROVENANCE_POINTS, "color": FAINT}
+    if isinstance(where, Axes):
+        look |= {"xycoords": "axes fraction", "textcoords": "offset points", "rotation": 90}
+        return where.annotate(text, (1, 0), (4, 0), ha="left", va="bottom", **look)
+    width, height = where.get_size_inches()
+    wrapped = textwrap.fill(text, max(20, int(width * 72 / (0.55 * _PROVENANCE_POINTS))))
+    room = (wrapped.count("\n") + 1) * 1.35 * _PROVENANCE_POINTS / 72 / height
+    layout = where.get_layout_engine()
+    if isinstance(layout, ConstrainedLayoutEngine):
+        layout.set(rect=(0, room, 1, 1 - room))
+        return where.text(0.995, 0.2 * room, wrapped, ha="right", va="bottom", **look)
+    return where.text(0.995, 0, wrapped, ha="right", va="top", **look)
+
+
+def show_images(
+    ax: Axes,
+    images: ArrayLike,
+    *,
+    titles: Sequence[str] | None = None,
+    columns: int | None = None,
+    limits: tuple[float, float] = (0.0, 1.0),
+    cmap: str = "gray",
+) -> AxesImage:
+    """Draw a batch of images as one mosaic on ``ax``, each with its title above it.
+
+    Parameters
+    ----------
+    images
+        (n, h, w), (n, 1, h, w) or (n, 3, h, w), an array or a tensor on any device.
+    titles
+        ``n`` short texts, or None.
+    columns
+        Images a row; all in one row unless told.
+    limits
+        Values shown as the two ends of ``cmap``: (0, 1) for pixels, (-eps, eps) for a perturbation (with a
+        diverging map such as ``"PuOr"``). Colour images are rescaled from ``limits`` to [0, 1].
+
+    Returns the matplotlib image, for a colour bar. Raises ``ValueError`` for another shape, or a number of
+    titles other than ``n``.
+    """
+    batch = _image_batch(images)
+    n, h, w = batch.shape[:3]
+    if titles is not None and len(titles) != n:
+        raise ValueError(f"titles must hold one text an image, {n}; got {len(titles)}")
+    columns = n if columns is None else min(n, checks.count("columns", columns))
+    rows = -(-n // columns)
+    gap, head = max(1, round(w / 14)), (max(1, round(h / 4)) if titles is not None else max(1, round(h / 14)))
+    low, high = limits
+    shown = np.clip((batch - low) / (high - low), 0, 1)
+    mosaic = np.ma.masked_all((rows * (h + head), columns * (w + gap) - gap, *batch.shape[3:]))
+    for i, image in enumerate(shown):
+        top, left = (i // columns) * (h + head) + head, (i % columns) * (w + gap)
+        mosaic[top : top + h, left : left + w] = image
+        if titles is not None:
+            ax.text(left + w / 2 - 0.5, top - 0.5 - 0.04 * h, titles[i], ha="center", va="bottom", fontsize=8)
+    if mosaic.ndim == 3:  # colour: what is masked becomes transparent
+        alpha = 1.0 - np.ma.getmaskarray(mosaic)[..., :1]
+        mosaic = np.concatenate([mosaic.filled(1.0), alpha], axis=-1)
+    else:
+        mosaic = mosaic * (high - low) + low
+    ax.set_axis_off()
+    return ax.imshow(mosaic, cmap=cmap, vmin=low, vmax=high, interpolation="nearest")
+
+
+def trajectory(
+    ax: Axes,
+    path: ArrayLike,
+    *,
+    label: str | None = None,
+    color: str = COLOURS["adversarial"],
+    ends: bool = True,
+) -> list[Line2D]:
+    """Draw the path of an attack in a plane: a dot a step, a ring at the start, a star at the end.
+
+    ``path`` is (steps + 1, 2), or (steps + 1, n, 2) for n attacks at once, of which only the first has the
+    label. Raises ``ValueError`` for another shape.
+    """
+    points = _numpy(path)
+    if points.ndim not in (2, 3) or points.shape[-1] != 2 or points.size == 0:
+        raise ValueError(f"path must have shape (steps + 1, 2) or (steps + 1, n, 2); got {points.shape}")
+    lines = []
+    for i, (x, y) in enumerate(points.reshape(len(points), -1, 2).transpose(1, 2, 0)):
+        shown = label if i == 0 else None
+        lines += ax.plot(x, y, ".-", color=color, linewidth=1.1, markersize=3.5, zorder=3, label=shown)
+        if ends:
+            lines += ax.plot(x[0], y[0], "o", color=color, markerfacecolor=BACKGROUND, markersize=6, zorder=4)
+            lines += ax.plot(x[-1], y[-1], "*", color=color, markeredgecolor=INK, markersize=11, zorder=5)
+    return lines
+
+
+def landscape(
+    ax: Axes,
+    value: Callable[[NDArray[np.float64]], ArrayLike],
+    radius: float,
+    *,
+    centre: tuple[float, float] = (0.0, 0.0),
+    norm: str = "l2",
+    resolution: int = 121,
+    levels: int | Sequence[float] = 16,
+    cmap: str = "cividis",
+) -> QuadContourSet:
+    """Draw the contours of a function of the plane inside a ball, and the ball's edge.
+
+    ``value`` maps (k, 2) float64 points to k numbers, and is called once. ``norm`` is ``"l2"`` (a disc) or
+    ``"linf"`` (a square). Returns the contour set, for a colour bar. Raises ``ValueError`` for an unknown
+    norm, a radius that is not positive, or values of another shape.
+    """
+    radius = checks.positive("radius", radius)
+    checks.choice("norm", norm, ("l2", "linf"))
+    offset = np.linspace(-radius, radius, checks.count("resolution", resolution, minimum=3))
+    u, v = np.meshgrid(offset, offset)
+    points = np.stack([u.ravel() + centre[0], v.ravel() + centre[1]], axis=1)
+    values = _numpy(value(points))
+    if values.shape != (len(points),):
+        raise ValueError(f"value must return shape ({len(points)},), one number a point; got {values.shape}")
+    edge: Patch = Circle(centre, radius)
+    if norm == "linf":
+        edge = Rectangle((centre[0] - radius, centre[1] - radius), 2 * radius, 2 * radius)
+    edge.set(fill=False, edgecolor=INK, linewidth=1.2, zorder=2)
+    contours = ax.contourf(u + centre[0], v + centre[1], values.reshape(u.shape), levels, cmap=cmap, zorder=1)
+    ax.add_patch(edge)
+    contours.set_clip_path(edge)
+    ax.set_aspect("equal")
+    ax.grid(False)
+    ax.set(xlim=(centre[0] - 1.06 * radius, centre[0] + 1.06 * radius))
+    ax.set(ylim=(centre[1] - 1.06 * radius, centre[1] + 1.06 * radius))
+    return contours
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that shows as HTML on a page and as text in a terminal; made by :func:`table`."""
+
+    frame: pd.DataFrame
+    caption: str = ""
+    digits: int = 3
+    index: bool = True
+    sortable: bool = False
+
+    def _repr_html_(self) -> str:
+        def number(value: float) -> str:
+            return "" if np.isnan(value) else f"{value:.{self.digits}g}"
+
+        classes = "advnb-table advnb-sortable" if self.sortable else "advnb-table"
+        body = self.frame.to_html(border=0, classes=classes, float_format=number, index=self.index, na_rep="")
+        caption = html.escape(self.caption)
+        if caption:
+            start = body.index(">") + 1
+            body = f"{body[:start]}\n  <caption>{caption}</caption>{body[start:]}"
+        name = caption or "table"
+        return f'<div class="advnb-scroll" role="region" tabindex="0" aria-label="{name}">\n{body}\n</div>'
+
+    def __repr__(self) -> str:
+        text: str = self.frame.to_string(index=self.index, float_format=f"{{:.{self.digits}g}}".format)
+        return f"{self.caption}\n{text}" if self.caption else text
+
+
+def table(
+    frame: pd.DataFrame, *, caption: str = "", digits: int = 3, index: bool = True, sortable: bool = False
+) -> Table:
+    """Return ``frame`` as a styled table for the page, with a caption; it scrolls sideways on a phone.
+
+    Floats show ``digits`` significant digits. In the built book a click on a heading of a ``sortable`` table
+    sorts by that column. Raises ``TypeError`` if ``frame`` is not a DataFrame.
+    """
+    if not isinstance(frame, pd.DataFrame):
+        raise TypeError(f"frame must be a pandas DataFrame; got {type(frame).__name__}")
+    return Table(frame, caption, checks.count("digits", digits), index, sortable)
+
+
+def _numpy(values: Any) -> NDArray[Any]:
+    """An array from anything array-like; tensors may be on a device and carry gradients."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+    return np.asarray(values)
+
+
+def _image_batch(images: Any) -> NDArray[Any]:
+    """(n, h, w) grey or (n, h, w, 3) colour, as float."""
+    batch = _numpy(images).astype(float)
+    if batch.ndim == 4 and batch.shape[1] == 1:
+        batch = batch[:, 0]
+    elif batch.ndim == 4 and batch.shape[1] == 3:
+        batch = np.moveaxis(batch, 1, -1)
+    elif batch.ndim != 3:
+        raise ValueError(f"images must have shape (n, h, w), (n, 1, h, w) or (n, 3, h, w); got {batch.shape}")
+    if batch.size == 0:
+        raise ValueError(f"images must hold at least one image; got shape {batch.shape}")
+    return batch
