@@ -198,6 +198,8 @@ def test_on_the_circle_both_conventions_have_as_many_minima(seed, log_eps, m):
     minus = dynamics.circle_points(problem)
     plus = dynamics.circle_points(problem.having(convention="plus"))
     assert torch.equal(minus.minimum, ~plus.minimum)
+    for name in ("theta", "minimum", "value", "f", "crossing", "inward"):
+        assert torch.equal(getattr(minus.reversed(), name), getattr(plus, name)), name
     assert minus.minima == plus.minima == len(minus.theta) // 2
     assert bool((minus.minimum != minus.minimum.roll(1)).all())  # minima and maxima alternate
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -48,6 +48,11 @@ class CirclePoints:
     f: Tensor
     crossing: Tensor
     inward: Tensor
+
+    def reversed(self) -> CirclePoints:
+        """The same points for -L: the other convention, with no second search."""
+        inward = ~self.inward & ~self.crossing
+        return replace(self, minimum=~self.minimum, value=-self.value, inward=inward)
 
     @property
     def minima(self) -> int:

@@ -29,7 +29,7 @@ Numbers = dict[str, float | int | bool | str | list[float] | list[int]]
 
 
 def run_until_stationary(
-    problem: Problem, start: Tensor, eta: float, *, limit: int = 200_000, block: int = 1000
+    problem: Problem, start: Tensor, eta: float, *, limit: int = 200_000, block: int = 250
 ) -> tuple[Path, Tensor]:
     """PGD at constant ``eta`` until every trajectory is on the sphere with ||Gamma|| <= sqrt(eta) (Theorem
     3.1).
@@ -69,7 +69,7 @@ def stationarity(
     eta = eta_ratio * eps**2
     path, stop = run_until_stationary(problem, in_ball(problem, starts, seed=seed), eta, limit=limit)
     done = stop >= 0
-    after = pgd(problem, path.end, steps=len(path.delta) + 2000, step_size=eta)
+    after = pgd(problem, path.end, steps=len(path.delta) + 500, step_size=eta)
     target = newton(problem, after.end)
     at_stop = path.delta[stop.clamp_min(0), torch.arange(starts)]
     distance = (at_stop - target.delta).norm(dim=-1)[done]
@@ -99,7 +99,7 @@ def step_lemmas(
     """
     problem = draw(d, m, eps, seed=seed)
     eta = eta_ratio * eps**2
-    path, _ = run_until_stationary(problem, in_ball(problem, starts, seed=seed), eta, block=500)
+    path, _ = run_until_stationary(problem, in_ball(problem, starts, seed=seed), eta)
     path = join(path, pgd(problem, path.end, steps=len(path.delta) // 2, step_size=eta))
     now, after = path.delta[:-1].reshape(-1, d), path.delta[1:].reshape(-1, d)
     drop = (path.value[:-1] - path.value[1:]).flatten()

@@ -50,7 +50,7 @@ def landscape(
     """
     problem = draw(2, m, ratio * scale, seed=seed, scale=scale, inside=True, y=y, loss=loss)
     minus = circle_points(problem)
-    plus = circle_points(problem.having(convention="plus"))
+    plus = minus.reversed()
     values, minimum = minus.value, minus.minimum
     return {
         "eps": problem.eps,

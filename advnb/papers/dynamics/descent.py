@@ -56,8 +56,8 @@ def pgd(problem: Problem, start: Tensor, *, steps: int, step_size: StepSize) -> 
         raise ValueError(f"start must lie in the ball of radius {problem.eps:g}; it reaches norm {largest:g}")
 
     def uphill(points: Tensor, rows: Tensor | None) -> tuple[Tensor, Tensor]:
-        delta = points.reshape(start.shape)
-        return -problem.objective(delta).flatten(), -problem.gradient(delta).reshape(points.shape)
+        value, gradient = problem.value_and_gradient(points.reshape(start.shape))
+        return -value.flatten(), -gradient.reshape(points.shape)
 
     flat = start.reshape(-1, problem.d)
     _, trace = ascend(

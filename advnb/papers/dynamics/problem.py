@@ -119,9 +119,17 @@ class Problem:
         """dL/df, shape (..., n); its absolute value is what section 5.2 bounds by L and U."""
         return self.sign * self.scalar.slope(self.f(delta), self._target())
 
+    def value_and_gradient(self, delta: Tensor) -> tuple[Tensor, Tensor]:
+        """L (..., n) and dL/ddelta = dL/df df/ddelta (section 5.2) (..., n, d), from one pass over the units."""
+        z = self.preactivation(delta)
+        f = (F.softplus(z, threshold=40.0) @ self.a.unsqueeze(-1)).squeeze(-1)
+        grad = (self.a.unsqueeze(-2) * torch.sigmoid(z)) @ self.W
+        slope = self.sign * self.scalar.slope(f, self._target())
+        return self.sign * self.scalar.value(f, self._target()), slope.unsqueeze(-1) * grad
+
     def gradient(self, delta: Tensor) -> Tensor:
-        """dL/ddelta = dL/df df/ddelta (section 5.2), shape (..., n, d)."""
-        return self.slope(delta).unsqueeze(-1) * self.f_gradient(delta)
+        """dL/ddelta, shape (..., n, d)."""
+        return self.value_and_gradient(delta)[1]
 
     def hessian(self, delta: Tensor) -> Tensor:
         """d2L/ddelta2 = dL/df d2f/ddelta2 + d2L/df2 df df^T (section 5.2), shape (..., n, d, d)."""
