@@ -165,6 +165,22 @@ def test_licence_and_citation_agree_with_the_metadata():
     assert "The advnb authors" in licence
 
 
+def test_the_lines_in_the_readme_run(tmp_path):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    script = tmp_path / "readme.py"
+    script.write_text(code.replace("epochs=10", "epochs=1, progress=False"))
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"0\.\d+ 0\.\d+\ntensor\(\d\S*\)\n", done.stdout)
+
+
+def test_what_the_readme_links_to_is_there():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", readme) if not link.startswith("https://")]
+    assert links and [link for link in links if not (ROOT / link).exists()] == []
+
+
 def pins():
     """The exact versions in requirements.txt, by name."""
     lines = (ROOT / "requirements.txt").read_text().splitlines()
