@@ -54,6 +54,7 @@ def stationarity(
     eta_ratio: float,
     seed: int,
     device: str = "cpu",
+    loss: str = "squared",
     starts: int = 10,
     limit: int = 200_000,
 ) -> Numbers:
@@ -62,10 +63,10 @@ def stationarity(
 
     ``steps``: the first t on the sphere with ||Gamma|| <= sqrt(eta). ``distance``: from there to the local
     minimum where the trajectory ends, found by Newton. ``afterwards``: the distance after as many steps
-    again and 2000 more, at the same eta. ``law``: the time eps / (eta ||dL||) log(2 ||dL|| / sqrt(eta)) that
-    a linear f would take.
+    again and 500 more, at the same eta. ``law``: the time eps / (eta ||dL||) log(2 ||dL|| / sqrt(eta)) that
+    a linear f would take. Another ``loss`` makes it the rate of section 5.2 (target 1 for the cross entropy).
     """
-    problem = draw(d, m, eps, seed=seed)
+    problem = draw(d, m, eps, seed=seed, loss=loss, y=1.0 if loss == "cross_entropy" else None)
     eta = eta_ratio * eps**2
     path, stop = run_until_stationary(problem, in_ball(problem, starts, seed=seed), eta, limit=limit)
     done = stop >= 0

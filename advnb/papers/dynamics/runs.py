@@ -37,10 +37,8 @@ THEOREM_3_1 = _float64(
     {
         "live": [{"d": d, "m": m, "eps": 0.2, "eta_ratio": [1.0, 0.3, 0.1]} for d, m in SIZES[:2]],
         "laptop": [
-            *(
-                {"d": d, "m": m, "eps": [0.05, 0.2], "eta_ratio": [1.0, 0.3, 0.1, 0.03, 0.01]}
-                for d, m in SIZES
-            ),
+            *({"d": d, "m": m, "eps": 0.2, "eta_ratio": [1.0, 0.3, 0.1, 0.03, 0.01]} for d, m in SIZES),
+            *({"d": d, "m": m, "eps": 0.05, "eta_ratio": [1.0, 0.3, 0.1, 0.03]} for d, m in SIZES[:2]),
             {"d": 8, "m": 256, "eps": 0.02, "eta_ratio": [1.0, 0.3, 0.1]},
         ],
         "full": [
@@ -49,6 +47,22 @@ THEOREM_3_1 = _float64(
         ],
     },
     {"live": 3, "laptop": 5, "full": 20},
+)
+
+GENERAL_LOSS_RATE = _float64(
+    "general_loss_rate",
+    convergence.stationarity,
+    {
+        scale: {
+            "d": 8,
+            "m": 256,
+            "eps": 0.2,
+            "loss": ["squared", "cross_entropy", "pseudo_huber"],
+            "eta_ratio": [0.3, 0.1, 0.03],
+        }
+        for scale in ("live", "laptop")
+    },
+    {"live": 2, "laptop": 5},
 )
 
 COROLLARY_3_1 = _float64(
@@ -78,12 +92,15 @@ STEP_LEMMAS = _float64(
     convergence.step_lemmas,
     {
         "live": [{"d": d, "m": m, "eps": 0.2, "eta_ratio": [0.3, 0.1]} for d, m in SIZES[:2]],
-        "laptop": [{"d": d, "m": m, "eps": [0.05, 0.2], "eta_ratio": [0.3, 0.1, 0.03]} for d, m in SIZES],
+        "laptop": [
+            *({"d": d, "m": m, "eps": 0.2, "eta_ratio": [0.3, 0.1, 0.03]} for d, m in SIZES),
+            *({"d": d, "m": m, "eps": 0.05, "eta_ratio": [0.3, 0.1]} for d, m in SIZES[:2]),
+        ],
         "full": [
             {"d": d, "m": m, "eps": [0.02, 0.05, 0.2], "eta_ratio": [0.3, 0.1, 0.03, 0.01]} for d, m in SIZES
         ],
     },
-    {"live": 3, "laptop": 10, "full": 40},
+    {"live": 3, "laptop": 5, "full": 40},
 )
 
 CONSTANTS = _float64(
@@ -114,7 +131,7 @@ CURVATURE = _float64(
         ]
         for scale, sizes in (("live", SIZES[:2]), ("laptop", SIZES))
     },
-    {"live": 10, "laptop": 50},
+    {"live": 10, "laptop": 20},
 )
 
 GEOMETRY = _float64(
@@ -124,7 +141,7 @@ GEOMETRY = _float64(
         "live": {"d": [2, 3, 10], "eta_over_eps": [0.01, 0.05, 0.2, 1.0]},
         "laptop": {"d": [2, 3, 10, 100], "eta_over_eps": [0.001, 0.01, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0, 2.0]},
     },
-    {"live": 5, "laptop": 50},
+    {"live": 5, "laptop": 10},
 )
 
 FIGURE_1 = _float64(
@@ -134,7 +151,7 @@ FIGURE_1 = _float64(
         scale: {"scale": [0.01, 1.0, 100.0], "ratio": [0.1, 1.0, 10.0], "m": 16}
         for scale in ("live", "laptop", "full")
     },
-    {"live": 40, "laptop": 300, "full": 2000},
+    {"live": 40, "laptop": 200, "full": 2000},
 )
 
 FIGURE_1_ESCAPE = _float64(
@@ -144,7 +161,7 @@ FIGURE_1_ESCAPE = _float64(
         scale: {"scale": [0.01, 1.0, 100.0], "ratio": [0.1, 1.0, 10.0], "convention": ["minus", "plus"]}
         for scale in ("live", "laptop", "full")
     },
-    {"live": 8, "laptop": 200, "full": 1000},
+    {"live": 8, "laptop": 50, "full": 1000},
 )
 
 FIGURE_4 = _float64(
@@ -153,13 +170,13 @@ FIGURE_4 = _float64(
     {
         "live": {"scale": [0.01, 1.0, 100.0], "ratio": 10.0, "m": [4, 16, 64]},
         "laptop": {
-            "scale": [0.01, 0.1, 1.0, 10.0, 100.0],
+            "scale": [0.01, 1.0, 10.0, 100.0],
             "ratio": 10.0,
-            "m": [4, 8, 16, 32, 64, 128, 256, 512],
+            "m": [4, 8, 16, 32, 64, 128, 256],
         },
         "full": {"scale": [0.01, 0.1, 1.0, 10.0, 100.0], "ratio": 10.0, "m": [4, 16, 64, 256, 1024, 4096]},
     },
-    {"live": 20, "laptop": 100, "full": 300},
+    {"live": 20, "laptop": 50, "full": 300},
 )
 
 THEOREM_5_1 = _float64(
@@ -167,10 +184,10 @@ THEOREM_5_1 = _float64(
     counts.count_against_eps,
     {
         "live": {"scale": [0.01, 1.0, 100.0], "m": [16]},
-        "laptop": {"scale": [0.01, 1.0, 10.0, 100.0], "m": [16, 64, 256]},
+        "laptop": [{"scale": [0.01, 1.0, 10.0, 100.0], "m": 16}, {"scale": 1.0, "m": [64, 256]}],
         "full": {"scale": [0.01, 1.0, 10.0, 100.0], "m": [16, 64, 256, 1024]},
     },
-    {"live": 12, "laptop": 100, "full": 500},
+    {"live": 12, "laptop": 60, "full": 500},
 )
 
 THEOREM_5_1_HIGH = _float64(
@@ -185,7 +202,7 @@ THEOREM_5_1_HIGH = _float64(
             "eps": [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0],
         },
     },
-    {"live": 5, "laptop": 20, "full": 50},
+    {"live": 5, "laptop": 10, "full": 50},
 )
 
 GENERAL_LOSS = _float64(
@@ -200,5 +217,5 @@ GENERAL_LOSS = _float64(
         }
         for scale in ("live", "laptop")
     },
-    {"live": 10, "laptop": 100},
+    {"live": 10, "laptop": 30},
 )
