@@ -524,3 +524,17 @@ def test_escape_stalls_where_the_residual_vanishes_and_only_in_the_minus_convent
         ]
 
     assert sorted(slopes("minus"))[2] < 0.01 and min(slopes("plus")) > 0.5
+
+
+def test_pictures_show_the_counted_points():
+    from matplotlib.figure import Figure
+
+    from advnb.papers.dynamics import plots
+
+    problem = dynamics.draw(2, 16, 10.0, seed=0, scale=1.0, y=1.0)
+    for draw in (plots.panel, plots.profile):
+        ax = Figure().subplots()
+        points = draw(ax, problem)
+        shown = {line.get_label(): len(line.get_xdata()) for line in ax.get_lines()}
+        assert shown["local minimum of L"] == points.minima == dynamics.count_minima(problem)
+        assert shown["local maximum of L"] == len(points.theta) - points.minima

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from advnb.papers.dynamics.circle import CirclePoints, at_angle, circle_points, f_slope
 from advnb.papers.dynamics.convergence import Numbers
-from advnb.papers.dynamics.descent import pgd
+from advnb.papers.dynamics.descent import Path, pgd
 from advnb.papers.dynamics.lemmas import (
     angle_scan,
     ball_constants,
@@ -151,21 +151,26 @@ def escape(
     start = cloud[value.argmax()].unsqueeze(0)
     top = float(value.max())
     bottom = min(float(value.min()), float(circle_points(problem).value.min()))
-    runs = [pgd(problem, start, steps=steps, step_size=eta).value[:, 0] for eta in LEARNING_RATES]
-    best = min(range(len(runs)), key=lambda k: float(runs[k][-1]))
-    drop = top - bottom
+    path, eta = best_descent(problem, start, steps)
+    values, drop = path.value[:, 0], top - bottom
     unit = _unit_steps(problem, start, bottom + drop / 2)
     return {
-        "progress": float((top - runs[best][-1]) / drop),
-        "learning_rate": LEARNING_RATES[best],
-        "bounces": int((runs[best].diff() > 1e-12 * drop).sum()),
+        "progress": float((top - values[-1]) / drop),
+        "learning_rate": eta,
+        "bounces": int((values.diff() > 1e-12 * drop).sum()),
         "unit_steps": unit,
         "slope": float(problem.slope(start).abs() / problem.slope(cloud).abs().median()),
         "grad_f": float(problem.f_gradient(start).norm() / problem.f_gradient(cloud).norm(dim=-1).median()),
         "crosses": bool((problem.f(cloud) > problem.y).any() and (problem.f(cloud) < problem.y).any()),
         "on_sphere": bool(start.norm() > 0.98 * problem.eps),
-        "values": [float(v) for v in runs[best]],
+        "values": values.tolist(),
     }
+
+
+def best_descent(problem: Problem, start: Tensor, steps: int = 10) -> tuple[Path, float]:
+    """PGD from one ``start`` (1, d) with the step size of ``LEARNING_RATES`` that ends lowest (appendix B.1)."""
+    runs = [(pgd(problem, start, steps=steps, step_size=eta), eta) for eta in LEARNING_RATES]
+    return min(runs, key=lambda run: float(run[0].value[-1, 0]))
 
 
 def _unit_steps(problem: Problem, start: Tensor, goal: float, limit: int = 100) -> int:
