@@ -118,7 +118,9 @@ class _Spec:
         if not self.alt.strip():
             raise ValueError("alt must say what the pictures show, for readers who do not see them; got ''")
         _check_choices(self.choices)
-        if not isinstance(self.size, str) and len(self.size) != 2:
+        if isinstance(self.size, str):
+            figures.size(self.size)
+        elif len(self.size) != 2:
             raise ValueError(f"size must be a name or (width, height) in inches; got {self.size!r}")
         self._check_takes("choices", self.choices)
         self._check_takes("live", live or ())
@@ -130,12 +132,9 @@ class _Spec:
         for name, values in self.choices.items():
             texts = [self.text(name, value) for value in values]
             if len(set(texts)) < len(texts):
-                raise ValueError(
-                    f"choices[{name!r}] must read differently on the page; got {texts}: use formats"
-                )
-        for name, (low, high) in (live or {}).items():
-            if not (math.isfinite(low) and math.isfinite(high) and low < high):
-                raise ValueError(f"live[{name!r}] must be (low, high) with low < high; got {(low, high)!r}")
+                raise ValueError(f"choices[{name!r}] must differ on the page; got {texts}: use formats")
+        for name, bounds in (live or {}).items():
+            _check_range(f"live[{name!r}]", bounds)
 
     def _check_takes(self, argument: str, names: Iterable[str]) -> None:
         takes = [name for name in self.parameters if name != "ax"]
@@ -192,9 +191,7 @@ def render(draw: Draw, params: Params, inches: tuple[float, float]) -> bytes:
         else:
             figure = draw(**params)
             if not isinstance(figure, Figure):
-                raise TypeError(
-                    f"draw must take a parameter ax or return a Figure; got {type(figure).__name__}"
-                )
+                raise TypeError(f"draw must take ax or return a Figure; it returned {type(figure).__name__}")
         figure.set_dpi(DPI)
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
@@ -215,6 +212,16 @@ def _check_choices(choices: Mapping[str, Sequence[Any]]) -> None:
     if frames > MAX_FRAMES:
         product = " x ".join(f"{len(values)} {name}" for name, values in choices.items())
         raise ValueError(f"choices may make at most {MAX_FRAMES} pictures; {product} makes {frames}")
+
+
+def _check_range(name: str, bounds: Any) -> None:
+    try:
+        low, high = map(float, bounds)
+        ordered = low < high and math.isfinite(low) and math.isfinite(high)
+    except (TypeError, ValueError):
+        ordered = False
+    if not ordered:
+        raise ValueError(f"{name} must be (low, high) with low < high; got {bounds!r}")
 
 
 def _control(spec: _Spec, name: str, index: int) -> widgets.DOMWidget:

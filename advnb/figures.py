@@ -173,11 +173,11 @@ def provenance(where: Axes | Figure, text: str) -> Text:
         return where.annotate(text, (1, 0), (4, 0), ha="left", va="bottom", **look)
     width, height = where.get_size_inches()
     wrapped = textwrap.fill(text, max(20, int(width * 72 / (0.55 * _PROVENANCE_POINTS))))
-    room = (wrapped.count("\n") + 1) * 1.35 * _PROVENANCE_POINTS / 72 / height
+    room = (wrapped.count("\n") + 1.7) * 1.3 * _PROVENANCE_POINTS / 72 / height
     layout = where.get_layout_engine()
     if isinstance(layout, ConstrainedLayoutEngine):
         layout.set(rect=(0, room, 1, 1 - room))
-        return where.text(0.995, 0.2 * room, wrapped, ha="right", va="bottom", **look)
+        return where.text(0.995, 0.15 * room, wrapped, ha="right", va="bottom", **look)
     return where.text(0.995, 0, wrapped, ha="right", va="top", **look)
 
 
@@ -204,8 +204,8 @@ def show_images(
         Values shown as the two ends of ``cmap``: (0, 1) for pixels, (-eps, eps) for a perturbation (with a
         diverging map such as ``"PuOr"``). Colour images are rescaled from ``limits`` to [0, 1].
 
-    Returns the matplotlib image, for a colour bar. Raises ``ValueError`` for another shape, or a number of
-    titles other than ``n``.
+    Returns the matplotlib image, for a colour bar. Raises ``ValueError`` for another shape, another
+    number of titles than ``n``, or limits out of order.
     """
     batch = _image_batch(images)
     n, h, w = batch.shape[:3]
@@ -215,6 +215,8 @@ def show_images(
     rows = -(-n // columns)
     gap, head = max(1, round(w / 14)), (max(1, round(h / 4)) if titles is not None else max(1, round(h / 14)))
     low, high = limits
+    if not low < high:
+        raise ValueError(f"limits must be (low, high) with low < high; got {limits!r}")
     shown = np.clip((batch - low) / (high - low), 0, 1)
     mosaic = np.ma.masked_all((rows * (h + head), columns * (w + gap) - gap, *batch.shape[3:]))
     for i, image in enumerate(shown):

@@ -1,0 +1,281 @@
+"""Questions to ask an open page; each answers with a list of faults, empty if there are none."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urlparse
+
+from selenium.webdriver import Chrome
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+CDN = "https://cdn.jsdelivr.net/npm/"
+HARMLESS = re.compile(r"THEBE_JS_URL")
+PATIENCE = 30  # seconds for a page to finish
+
+FINISHED = """
+const views = document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]').length;
+const drawn = [...document.querySelectorAll(".widget-subarea")].filter((area) => area.childElementCount).length;
+const images = [...document.images].every((image) => image.complete);
+const raw = document.querySelector(".math:not(:has(mjx-container))");
+const typeset = !raw || !document.querySelector("script[src*=mathjax]");
+return document.readyState === "complete" && drawn >= views && images && typeset;
+"""
+
+TEXT_NODES = """
+const skip = "script, style, pre, code, noscript, mjx-container, .math:has(mjx-container), .cell_input";
+const walker = document.createTreeWalker(document.querySelector("article, body"), NodeFilter.SHOW_TEXT);
+const texts = [];
+while (walker.nextNode())
+  if (walker.currentNode.data.trim() && !walker.currentNode.parentElement.closest(skip))
+    texts.push(walker.currentNode.data);
+return texts;
+"""
+
+OVERFLOW = """
+const width = document.documentElement.clientWidth;
+if (document.documentElement.scrollWidth <= width && document.body.scrollWidth <= width) return [];
+const scrolls = (element) => {
+  for (let e = element; e && e !== document.body; e = e.parentElement)
+    if (getComputedStyle(e).overflowX !== "visible") return true;
+  return false;
+};
+return [`the page is ${document.documentElement.scrollWidth} px wide in ${width} px`].concat(
+  [...document.querySelectorAll("body *")]
+    .filter((e) => e.getBoundingClientRect().right > width + 1 && !scrolls(e.parentElement))
+    .slice(0, 5).map((e) => e.outerHTML.slice(0, 120)));
+"""
+
+CONTRAST = """
+const channels = (colour) => {
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = 1;
+  const context = canvas.getContext("2d");
+  context.fillStyle = colour;
+  context.fillRect(0, 0, 1, 1);
+  return [...context.getImageData(0, 0, 1, 1).data];
+};
+const cache = new Map();
+const rgba = (colour) => cache.get(colour) ?? cache.set(colour, channels(colour)).get(colour);
+const over = (top, under) => [0, 1, 2].map((i) => (top[i] * top[3] + under[i] * (255 - top[3])) / 255);
+const behind = (element) => {
+  const layers = [];
+  for (let e = element; e; e = e.parentElement) {
+    const layer = rgba(getComputedStyle(e).backgroundColor);
+    if (layer[3]) layers.push(layer);
+    if (layer[3] === 255) break;
+  }
+  return layers.reduceRight((under, layer) => over(layer, under), [255, 255, 255]);
+};
+const luminance = (colour) => {
+  const [r, g, b] = colour.slice(0, 3).map((c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const wanted = "p, li, td, th, dt, dd, h1, h2, h3, h4, a, caption, .caption-text, .caption-number, " +
+               ".widget-label, .widget-readout, .widget-toggle-button, .jupyter-widgets select";
+const faults = [];
+for (const element of document.querySelectorAll(wanted)) {
+  const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+  const style = getComputedStyle(element);
+  const apart = element.closest("[inert], header, nav, footer, .bd-sidebar, .headerlink");
+  if (!own || apart || !element.checkVisibility()) continue;
+  const under = behind(element);
+  const [a, b] = [luminance(over(rgba(style.color), under)), luminance(under)].sort((x, y) => y - x);
+  const ratio = (a + 0.05) / (b + 0.05);
+  const large = parseFloat(style.fontSize) >= 24 || (parseFloat(style.fontSize) >= 18.6 && style.fontWeight >= 700);
+  if (ratio < (large ? 3 : 4.5))
+    faults.push(`${ratio.toFixed(2)}: ${style.color} on ${under.map(Math.round)}: ` +
+                element.textContent.trim().slice(0, 60));
+}
+return faults;
+"""
+
+PICTURE_CORNERS = """
+return [...document.querySelectorAll(".cell_output img")].flatMap((image) => {
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = 3;
+  const context = canvas.getContext("2d");
+  try {
+    context.drawImage(image, 0, 0, 3, 3, 0, 0, 3, 3);
+    const [r, g, b, a] = context.getImageData(0, 0, 1, 1).data;
+    const light = a === 255 && Math.min(r, g, b) > 220;
+    return light ? [] : [`corner rgba(${[r, g, b, a]}): ${image.alt.slice(0, 60)}`];
+  } catch { return []; }  /* one file may not read the pixels of another */
+});
+"""
+
+
+@dataclass
+class Visit:
+    """A page that is open in the browser, and what happened while it loaded."""
+
+    browser: Chrome
+    path: Path
+    book: Path
+    requests: list[str]
+    failures: list[str]
+    console: list[str]
+
+    def __call__(self, script: str, *arguments: object) -> list[str]:
+        return self.browser.execute_script(script, *arguments)
+
+
+def resize(browser: Chrome, width: int) -> None:
+    """Give the page a window of this width, as a phone where it is narrow."""
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+
+def visit(browser: Chrome, path: Path, book: Path) -> Visit:
+    """Open a page from disk, wait until maths, pictures and widgets are there, and collect the logs."""
+    browser.get("about:blank")
+    for log in ("performance", "browser"):  # what an earlier page left
+        browser.get_log(log)
+    browser.get(path.resolve().as_uri())
+    WebDriverWait(browser, PATIENCE, 0.1).until(
+        lambda driver: driver.execute_script(FINISHED), f"{path.name} did not finish in {PATIENCE} s"
+    )
+    requests, failures = _network(browser)
+    console = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    return Visit(browser, path, book, requests, failures, console)
+
+
+def _network(browser: Chrome) -> tuple[list[str], list[str]]:
+    urls: dict[str, str] = {}
+    failures = []
+    for entry in browser.get_log("performance"):
+        event = json.loads(entry["message"])["message"]
+        params = event["params"]
+        if event["method"] == "Network.requestWillBeSent":
+            urls[params["requestId"]] = params["request"]["url"]
+        elif event["method"] == "Network.loadingFailed":
+            failures.append(f"{urls.get(params['requestId'], '?')}: {params['errorText']}")
+    return list(urls.values()), failures
+
+
+def vendored(book: Path) -> bool:
+    """Whether the build found npm, so that maths and widgets are served by the book itself."""
+    folders = [path.name for path in (book / "_static" / "vendor").glob("*") if path.is_dir()]
+    return all(any(name.startswith(wanted) for name in folders) for wanted in ("mathjax-", "html-manager-"))
+
+
+def external_requests(page: Visit) -> list[str]:
+    """Requests that leave the book; those to the CDN count unless the build fell back to it."""
+    allowed = ("file:", "data:", "blob:", "about:") + (() if vendored(page.book) else (CDN,))
+    outside = [url for url in page.requests if not url.startswith(allowed)]
+    root = page.book.as_uri()
+    return outside + [url for url in page.requests if url.startswith("file:") and not url.startswith(root)]
+
+
+def failed_requests(page: Visit) -> list[str]:
+    return page.failures
+
+
+def console_errors(page: Visit) -> list[str]:
+    return [message for message in page.console if not HARMLESS.search(message)]
+
+
+def visible_errors(page: Visit) -> list[str]:
+    """Failed cells, what a cell wrote to stderr, and what Sphinx could not resolve."""
+    marks = ".traceback, .stderr, .problematic, .system-message, .error-output, [role=alert]"
+    shown = page(
+        f"return [...document.querySelectorAll('{marks}')].map((e) => e.textContent.trim().slice(0, 120))"
+    )
+    broken = re.compile(
+        r"\[\?\]|\?\?|<unknown>|Traceback \(most recent|Loading widget|Error displaying widget"
+    )
+    return shown + [text.strip()[:120] for text in page(TEXT_NODES) if broken.search(text)]
+
+
+def raw_maths(page: Visit) -> list[str]:
+    """Maths that MathJax left alone or could not read."""
+    plain = page(
+        "return [...document.querySelectorAll('.math:not(:has(mjx-container))')].map((e) => e.textContent)"
+    )
+    wrong = page(
+        "return [...document.querySelectorAll('mjx-container [data-mml-node=merror], mjx-merror')]"
+        ".map((e) => e.getAttribute('data-mjx-error') ?? e.outerHTML.slice(0, 120))"
+    )
+    raw = re.compile(r"\$\$|\\\(|\\\[|\\begin\{|(?<![\w$])\$[^\s$][^$\n]*\$(?![\w$])")
+    return plain + wrong + [text.strip()[:120] for text in page(TEXT_NODES) if raw.search(text)]
+
+
+def images(page: Visit) -> list[str]:
+    """Pictures that did not load, and pictures in the text whose alt says nothing."""
+    rows = page(
+        "return [...document.images].map((i) => [i.getAttribute('alt'), i.naturalWidth, !!i.closest('article'), "
+        "i.src.slice(0, 100), i.checkVisibility()])"
+    )
+    faults = []
+    for alt, width, in_text, source, visible in rows:
+        if visible and not width:
+            faults.append(f"not loaded: {source}")
+        if alt is None or (in_text and (not alt.strip() or re.search(r"\.(png|jpe?g|svg|gif)$", alt))):
+            faults.append(f"alt {alt!r}: {source}")
+    return faults
+
+
+def outline(page: Visit) -> list[str]:
+    """A page has one h1 and no gap in its levels, a title and a language."""
+    levels = page(
+        "return [...document.querySelectorAll('article :is(h1, h2, h3, h4, h5, h6)')].map((h) => +h.tagName[1])"
+    )
+    faults = [] if levels.count(1) == 1 else [f"{levels.count(1)} headings of level 1"]
+    faults += [f"h{b} follows h{a}" for a, b in pairwise(levels) if b > a + 1]
+    title, language = page("return [document.title, document.documentElement.lang]")
+    return faults + ([] if title.strip() else ["no title"]) + ([] if language else ["no language"])
+
+
+def dead_links(page: Visit) -> list[str]:
+    """Links within the book that lead to no file or to no place in it."""
+    faults = []
+    for link in set(page("return [...document.querySelectorAll('a[href]')].map((a) => a.href)")):
+        address, fragment = urldefrag(link)
+        if urlparse(address).scheme != "file":
+            continue
+        target = Path(unquote(urlparse(address).path))
+        if not target.is_file():
+            faults.append(f"no file: {link}")
+        elif fragment and target.suffix == ".html":
+            name = re.escape(unquote(fragment))
+            if not re.search(rf"""\b(id|name)=["']?{name}["'\s>]""", target.read_text()):
+                faults.append(f"no anchor: {link}")
+    return sorted(faults)
+
+
+def overflow(page: Visit) -> list[str]:
+    """What sticks out to the right of the window."""
+    return page(OVERFLOW)
+
+
+def low_contrast(page: Visit, theme: str) -> list[str]:
+    """Text below WCAG's 4.5 (3 where large) in a theme, and widget pictures without a light background."""
+    page(
+        "document.documentElement.dataset.theme = arguments[0]; document.documentElement.dataset.mode = arguments[0]",
+        theme,
+    )
+    return page(CONTRAST) + page(PICTURE_CORNERS)
+
+
+def unnamed_controls(page: Visit) -> list[str]:
+    """Controls without a name for a screen reader, or out of the keyboard's reach."""
+    return page(
+        "return [...document.querySelectorAll('.jupyter-widgets [role=slider], .jupyter-widgets select, "
+        ".jupyter-widgets button')].filter((e) => !e.closest('[inert], .advnb-live-only')"
+        " && (e.tabIndex < 0 || !(e.ariaLabel || e.labels?.[0]?.textContent || e.textContent).trim()))"
+        ".map((e) => e.outerHTML.slice(0, 120))"
+    )
+
+
+def picture(explore: WebElement) -> str:
+    """The address of the one picture that an explore() shows, once it is there."""
+    driver = explore.parent
+    script = (
+        "const shown = [...arguments[0].querySelectorAll('.advnb-pictures img')].filter((i) => i.checkVisibility());"
+        "return shown.length === 1 && shown[0].complete && shown[0].naturalWidth ? shown[0].src : null"
+    )
+    return WebDriverWait(driver, 5, 0.02).until(lambda d: d.execute_script(script, explore))

@@ -1,0 +1,71 @@
+"""Each probe finds the fault it is for, planted in a page of its own, and passes that page without it."""
+
+from __future__ import annotations
+
+import probes
+import pytest
+
+pytestmark = pytest.mark.browser
+
+GOOD = "<h1>Title</h1><p>Text.</p>"
+PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAP///////yH5BAAAAAAALAAAAAABAAEAAAICRAEAOw=="
+FAULTS = {
+    "failed_requests": '<script src="gone.js"></script>',
+    "external_requests": f'<img src="{{outside}}" alt="A picture"><img src="{PIXEL}" alt="A dot">',
+    "console_errors": "<script>throw new Error('broken')</script>",
+    "visible_errors": '<div class="output traceback">ValueError</div>',
+    "raw_maths": "<p>where $x = 1$ holds</p>",
+    "images": f'<img src="{PIXEL}">',
+    "outline": "<h3>Deep</h3>",
+    "dead_links": '<a href="#nowhere">link</a>',
+    "overflow": '<div style="width: 3000px">wide</div>',
+    "unnamed_controls": '<div class="jupyter-widgets"><button></button></div>',
+}
+
+
+def open_page(browser, folder, body):
+    outside = (folder.parent / "outside.html").as_uri()
+    text = f'<!doctype html><html lang="en"><title>T</title><body><article>{body}</article></body></html>'
+    (folder / "page.html").write_text(text.replace("{outside}", outside))
+    probes.resize(browser, 1280)
+    return probes.visit(browser, folder / "page.html", folder)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "book").mkdir()
+    return tmp_path / "book"
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_probe_finds_its_fault(browser, folder, name):
+    probe = getattr(probes, name)
+    assert probe(open_page(browser, folder, GOOD)) == []
+    assert probe(open_page(browser, folder, GOOD + FAULTS[name])) != []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        '<p style="color: #999">faint</p>',
+        '<div style="background: #222"><p>dark on dark</p></div>',
+        '<div class="cell_output"><img alt="none" src="data:image/svg+xml,<svg xmlns='
+        "'http://www.w3.org/2000/svg' width='9' height='9'/>\"></div>",
+    ],
+)
+def test_faint_text_and_clear_pictures_are_found(browser, folder, fault):
+    assert probes.low_contrast(open_page(browser, folder, GOOD), "light") == []
+    assert probes.low_contrast(open_page(browser, folder, GOOD + fault), "light") != []
+
+
+def test_a_script_from_the_cdn_counts_only_in_a_book_that_has_its_own(tmp_path):
+    visit = probes.Visit(None, tmp_path, tmp_path, [probes.CDN + "mathjax@3.2.2/es5/tex-svg.js"], [], [])
+    assert probes.external_requests(visit) == []
+    for name in ("mathjax-3.2.2", "html-manager-1.0.15"):
+        (tmp_path / "_static" / "vendor" / name).mkdir(parents=True)
+    assert probes.external_requests(visit) == visit.requests
+
+
+def test_alt_text_that_is_a_file_name_is_a_fault(browser, folder):
+    page = open_page(browser, folder, GOOD + f'<img src="{PIXEL}" alt="../_images/0a1b.png">')
+    assert len(probes.images(page)) == 1
