@@ -1,0 +1,1 @@
+"""A package of experiments for the tests, shaped like advnb.papers."""
