@@ -96,7 +96,11 @@ class TwoLayer(nn.Module):
     @torch.no_grad()
     def value_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return f(x) (n,) and its gradient in x (n, d) for two matrix products; no autograd graph."""
-        h = self.preactivation(x)
+        return self.at_preactivation(self.preactivation(x))
+
+    @torch.no_grad()
+    def at_preactivation(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Return f (n,) and its input gradient (n, d) at points whose preactivations ``h`` (n, m) are known."""
         if self.activation == "relu":
             slopes = (h > 0) * self.signs
             top = torch.linalg.vecdot(h, slopes)
@@ -108,9 +112,7 @@ class TwoLayer(nn.Module):
     @torch.no_grad()
     def input_gradient(self, x: Tensor) -> Tensor:
         """Return the gradient of f in x: m^{-1/2} sum_s a_s sigma'(h_s) w_s, shape (n, d)."""
-        h = self.preactivation(x)
-        slopes = (h > 0) * self.signs if self.activation == "relu" else h.sigmoid() * self.signs
-        return (slopes @ self.weight) / self.m**0.5
+        return self.value_and_gradient(x)[1]
 
     @torch.no_grad()
     def hvp(self, x: Tensor, v: Tensor) -> Tensor:

@@ -1,0 +1,193 @@
+"""The smallest gradient step that changes the sign of a two-layer ReLU network, exactly.
+
+Wang et al. (2022) ask in sections 3 and 5 for the smallest eta such that x + eta grad f(x) is classified differently
+from x, and search for it in small steps. Along that ray every preactivation is linear in eta, so f is piecewise
+linear with a kink where a unit switches, at eta = -h_s / <w_s, grad f(x)>. Three matrix products give the kinks, and a
+sort of those in reach gives the first zero of f.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from advnb import checks
+from advnb.models import TwoLayer
+
+UNITS_AT_ONCE = 4_000_000
+"""Preactivations held at a time: examples are taken in chunks of this many over the width."""
+
+HORIZONS = (1.25, 2.5, 16.0, float("inf"))
+"""How far to look along the ray, in units of the first-order answer |f| / ||grad f||^2; mostly the first will do."""
+
+ROUNDING = 8.0
+"""f counts as 0 at a kink within this many units of the rounding of its sum: it may stay exactly 0 from there on."""
+
+
+class Flip(NamedTuple):
+    """The smallest flipping step of each example, all of shape (n,) and in the dtype of x.
+
+    ``eta`` is the signed step; ``norm`` = |eta| ||grad f(x)|| is the length of the perturbation and
+    ``gradient_norm`` that of the gradient. Both ``eta`` and ``norm`` are infinite where no step changes the sign.
+    """
+
+    eta: Tensor
+    norm: Tensor
+    gradient_norm: Tensor
+
+
+@torch.no_grad()
+def minimal_flip(net: TwoLayer, x: Tensor, *, direction: Literal["both", "descent"] = "both") -> Flip:
+    """Return the eta of smallest size with sign f(x + eta grad f(x)) != sign f(x), for each row of ``x``.
+
+    The result is the first zero of f on the line: f is 0 there up to rounding, and has the other sign just behind it
+    unless the line only touches zero (an event of probability 0 for random weights) or f stays 0 there.
+    Wang et al.'s strict condition f(x) f(x + delta) < 0 has the same infimum apart from these cases. Their proof
+    (Appendix B) takes the sign -sign f(x), which lowers |f| to first order. f is not monotone on the line, so a
+    step the other way, which raises |f| first, can still be the shorter one, or the only one.
+
+    Parameters
+    ----------
+    net
+        A two-layer ReLU network, with or without biases, in float32 or float64.
+    x
+        Examples (n, d) or (n, ...), in the dtype and on the device of ``net``.
+    direction
+        ``"both"`` looks along the whole line; ``"descent"`` only where eta has the sign of -f(x), as the paper does.
+
+    Returns
+    -------
+    A :class:`Flip`. eta is 0 where f(x) = 0, and infinite where the gradient is zero and f is not, or where the
+    line has no zero; never NaN.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``net`` is not a :class:`TwoLayer` with ReLU, or ``x`` is not a finite batch of its dimension, dtype, device.
+    """
+    _check(net, x)
+    checks.choice("direction", direction, ("both", "descent"))
+    parts = [_flip(net, rows, direction == "both") for rows in x.split(max(1, UNITS_AT_ONCE // net.m))]
+    return Flip(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def _flip(net: TwoLayer, x: Tensor, both: bool) -> Flip:
+    h = net.preactivation(x)
+    f, gradient = net.at_preactivation(h)
+    gradient_norm = torch.linalg.vector_norm(gradient, dim=1)
+    line = _Line(h, F.linear(gradient, net.weight), net.signs / net.m**0.5, f, gradient_norm.square())
+    eta = line.first_zero_downhill()
+    if both:
+        rows = line.may_fall_uphill(eta.abs())
+        uphill = line.first_zero(rows, f[rows].sign(), eta[rows].abs())
+        eta[rows] = torch.where(uphill.abs() < eta[rows].abs(), uphill, eta[rows])
+    return Flip(eta, torch.where(eta.isinf(), eta.abs(), eta.abs() * gradient_norm), gradient_norm)
+
+
+class _Line:
+    """f along x + eta grad f(x), for a batch: unit s adds top_s relu(h_s + eta rate_s); slope at 0 is steepness."""
+
+    def __init__(self, h: Tensor, rate: Tensor, top: Tensor, f: Tensor, steepness: Tensor) -> None:
+        self.h, self.rate, self.top, self.f, self.steepness = h, rate, top, f, steepness
+
+    def first_zero_downhill(self) -> Tensor:
+        """Return the first zero in the direction in which |f| falls at first, (n,); 0 where f is 0, inf for none."""
+        sign = -self.f.sign()
+        eta = torch.full_like(self.f, torch.inf).masked_fill(self.f == 0, 0)
+        rows = ((self.f != 0) & (self.steepness > 0)).nonzero().squeeze(1)
+        for horizon in HORIZONS:
+            if len(rows) == 0:
+                break
+            reach = horizon * self.f[rows].abs() / self.steepness[rows]
+            eta[rows] = self.first_zero(rows, sign[rows], reach)
+            rows = rows[eta[rows].isinf()]
+        return eta
+
+    def may_fall_uphill(self, reach: Tensor) -> Tensor:
+        """Return the rows for which it is not certain that f keeps its sign on the other side, up to ``reach``.
+
+        Without the kinks that turn it up, |f| is concave in t and below its true value: if this bound is positive at
+        both ends of [0, reach], |f| has no zero there.
+        """
+        side = self.f.sign()
+        far = self._far(slice(None), side, reach)
+        switched = torch.where((self.h > 0) != (far > 0), far.abs_(), 0)
+        fall = torch.stack([switched @ self.top.clamp(max=0), -switched @ self.top.clamp(min=0)])
+        bound = self.f.abs() + reach * self.steepness + torch.where(side > 0, fall[0], fall[1])
+        unsure = ~(bound > 0) | reach.isinf()
+        return (unsure & (self.f != 0) & (self.steepness > 0)).nonzero().squeeze(1)
+
+    def first_zero(self, rows: Tensor, direction: Tensor, reach: Tensor) -> Tensor:
+        """Return the first eta = direction * t, t in [0, reach], with f = 0, for the given rows; inf where none."""
+        if len(rows) == 0:
+            return reach
+        side = self.f[rows].sign()
+        knots, jumps = self._kinks(rows, direction, reach)
+        start = torch.zeros_like(reach)[:, None]
+        knots = torch.cat([start, knots], 1)
+        slopes = (
+            torch.cat([(direction * self.steepness[rows])[:, None], jumps], 1).cumsum_(1).mul_(side[:, None])
+        )
+        heights = self.f[rows].abs()[:, None] + torch.cat(
+            [start, slopes[:, :-1] * knots.diff(dim=1)], 1
+        ).cumsum_(1)
+        # A segment holds the zero if |f| is spent at its right end; the last one if its own line gets there in reach.
+        last = torch.where(slopes[:, -1] < 0, knots[:, -1] - heights[:, -1] / slopes[:, -1], torch.inf)
+        rounding = self._rounding(rows, knots[:, 1:])
+        spent = torch.cat([heights[:, 1:] <= rounding, (last.isfinite() & (last <= reach))[:, None]], 1)
+        segment = spent.int().argmax(1, keepdim=True)
+        left, slope, height = (values.gather(1, segment).squeeze(1) for values in (knots, slopes, heights))
+        right = torch.cat([knots[:, 1:], reach[:, None]], 1).gather(1, segment).squeeze(1)
+        zero = torch.where(slope < 0, left - height / slope, right).maximum(left).minimum(right)
+        return torch.where(spent.any(1), direction * zero, torch.inf)
+
+    def _kinks(self, rows: Tensor, direction: Tensor, reach: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the kinks t in [0, reach], sorted, and the change of f's slope at each, both (rows, most kinks).
+
+        A row with fewer kinks is filled up with changes of 0 at its end: ``reach``, or its last kink if that is
+        infinite.
+        """
+        every = len(rows) == len(self.h)
+        h, rate = (self.h, self.rate) if every else (self.h[rows], self.rate[rows])
+        far = self._far(slice(None) if every else rows, direction, reach)
+        flat = ((h > 0) != (far > 0)).flatten().nonzero().squeeze(1)
+        row = flat // self.h.shape[1]
+        speed = rate.take(flat).abs_()
+        at = (h.take(flat).abs_() / speed).minimum(reach[row])
+        counts = torch.bincount(row, minlength=len(rows))
+        most = int(counts.max())
+        place = row * most + torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]
+        end = torch.where(reach.isinf(), torch.zeros_like(reach).scatter_reduce(0, row, at, "amax"), reach)
+        knots = end.repeat_interleave(most).put_(place, at).view(len(rows), most)
+        jumps = torch.zeros_like(knots).put_(place, speed.mul_(self.top[flat % self.h.shape[1]]))
+        knots, order = knots.sort(1)
+        return knots, jumps.gather(1, order)
+
+    def _rounding(self, rows: Tensor, knots: Tensor) -> Tensor:
+        """Return the size of rounding errors in f at each knot, from the root mean square of its m terms."""
+        h, rate = (torch.linalg.vector_norm(part, dim=1)[rows, None] for part in (self.h, self.rate))
+        return ROUNDING * torch.finfo(self.h.dtype).eps * self.top[0].abs() * (h + rate * knots)
+
+    def _far(self, rows: Tensor | slice, direction: Tensor, reach: Tensor) -> Tensor:
+        """Return the preactivations at the far end of the search, those at a huge t if that is infinite."""
+        largest = torch.finfo(reach.dtype).max
+        eta = (direction * reach).nan_to_num(0.0).clamp(-largest, largest)
+        return torch.addcmul(self.h[rows], self.rate[rows], eta[:, None])
+
+
+def _check(net: TwoLayer, x: Tensor) -> None:
+    if not isinstance(net, TwoLayer):
+        raise TypeError(f"net must be a TwoLayer network; got {type(net).__name__}")
+    if net.activation != "relu":
+        raise ValueError(
+            f"net must have activation 'relu', which makes f piecewise linear; got {net.activation!r}"
+        )
+    checks.images("x", x)
+    for what in ("dtype", "device"):
+        if getattr(x, what) != getattr(net.weight, what):
+            raise ValueError(
+                f"x must have the {what} of net, {getattr(net.weight, what)}; got {getattr(x, what)}"
+            )
