@@ -235,9 +235,9 @@ def curvature_by_angle(
 
     ``phi`` is the least |cosine| from which on sgn((y - f) delta . df) v' Xi v > 0 for all v;
     ``phi_tangent`` the same for tangent v only; 1 where it holds nowhere. ``gamma`` is the least eigenvalue
-    where |cosine| >= the argument ``phi``; ``gamma_eps`` = that times eps. ``l43_identity``: largest
-    deviation of ||Gamma|| from sqrt(1 - cos^2) ||dL||. ``l43_printed``: least ratio ||Gamma|| / (sqrt(1 -
-    beta^2) ||df||) over points with cosine <= beta = 1/2.
+    where |cosine| >= the argument ``phi``; ``gamma_eps`` = that times eps; None where no point is so close.
+    ``l43_identity``: largest deviation of ||Gamma|| from sqrt(1 - cos^2) ||dL||. ``l43_printed``: least
+    ratio ||Gamma|| / (sqrt(1 - beta^2) ||df||) over points with cosine <= beta = 1/2.
     """
     problem = draw(d, m, eps, seed=seed, convention=convention)
     scan = angle_scan(problem, seed=seed)
@@ -248,13 +248,18 @@ def curvature_by_angle(
     return {
         "phi": _threshold(size, scan.definite),
         "phi_tangent": _threshold(size, scan.definite_tangent),
-        "gamma": float(scan.definite[near].min()),
-        "gamma_eps": float(scan.definite[near].min()) * eps,
-        "gamma_tangent_eps": float(scan.definite_tangent[near].min()) * eps,
+        "gamma": _least(scan.definite[near]),
+        "gamma_eps": _least(eps * scan.definite[near]),
+        "gamma_tangent_eps": _least(eps * scan.definite_tangent[near]),
         "l43_identity": float((scan.gamma - sine * scan.grad_L).abs().max()),
-        "l43_printed": float((scan.gamma[weak] / (math.sqrt(0.75) * scan.grad_f[weak])).min()),
-        "l43_mended": float((scan.gamma[size <= 0.5] / (math.sqrt(0.75) * scan.grad_L[size <= 0.5])).min()),
+        "l43_printed": _least(scan.gamma[weak] / (math.sqrt(0.75) * scan.grad_f[weak])),
+        "l43_mended": _least(scan.gamma[size <= 0.5] / (math.sqrt(0.75) * scan.grad_L[size <= 0.5])),
     }
+
+
+def _least(values: Tensor) -> float | None:
+    """The smallest of ``values``; None where there is none."""
+    return float(values.min()) if len(values) else None
 
 
 def _threshold(size: Tensor, eigenvalue: Tensor) -> float:
