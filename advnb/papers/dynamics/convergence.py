@@ -25,7 +25,7 @@ from advnb.papers.dynamics.lemmas import ball_constants, projection_error
 from advnb.papers.dynamics.problem import Problem, cosine, draw, in_ball
 from advnb.papers.dynamics.sphere import SpherePoints, newton
 
-Numbers = dict[str, float | int | bool | str | None | list[float] | list[int]]
+Numbers = dict[str, float | int | bool | str | list[float] | list[int] | None]
 
 
 def run_until_stationary(
