@@ -76,21 +76,21 @@
     });
   };
 
-  const key = (cell) => {
-    const text = cell.textContent.trim();
-    const number = text === "" ? NaN : Number(text);
-    return [Number.isNaN(number) ? 1 : 0, number, text];
+  /* Empty cells come last whichever way a column is sorted, and words after numbers. */
+  const compare = (a, b, sign) => {
+    if (a === "" || b === "") return (a === "") - (b === "");
+    const [x, y] = [Number(a), Number(b)];
+    if (Number.isNaN(x) || Number.isNaN(y))
+      return Number.isNaN(x) && Number.isNaN(y) ? sign * a.localeCompare(b) : Number.isNaN(x) - Number.isNaN(y);
+    return sign * (x - y);
   };
-  const compare = (a, b) =>
-    a[0] - b[0] || (a[0] === 0 ? a[1] - b[1] : a[2].localeCompare(b[2]));
 
   const sortBy = (heading) => {
     const table = heading.closest("table");
     const body = table.tBodies[0];
     const sign = heading.getAttribute("aria-sort") === "ascending" ? -1 : 1;
-    const rows = [...body.rows].map((row) => [key(row.cells[heading.cellIndex]), row]);
-    rows.sort(([a], [b]) => sign * compare(a, b));
-    body.append(...rows.map(([, row]) => row));
+    const text = (row) => row.cells[heading.cellIndex].textContent.trim();
+    body.append(...[...body.rows].sort((a, b) => compare(text(a), text(b), sign)));
     for (const other of heading.parentNode.cells) other.removeAttribute("aria-sort");
     heading.setAttribute("aria-sort", sign === 1 ? "ascending" : "descending");
   };

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlparse
@@ -116,9 +116,9 @@ class Visit:
     browser: Chrome
     path: Path
     book: Path
-    requests: list[str]
-    failures: list[str]
-    console: list[str]
+    requests: list[str] = field(repr=False)
+    failures: list[str] = field(repr=False)
+    console: list[str] = field(repr=False)
 
     def __call__(self, script: str, *arguments: object) -> list[str]:
         return self.browser.execute_script(script, *arguments)
