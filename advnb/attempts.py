@@ -6,6 +6,7 @@ import inspect
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,7 @@ def attempt(
     itself raises is recorded if ``catch``, and passed on otherwise.
     """
     device = resolve_device(device)
-    takes_dtype = "dtype" in inspect.signature(function).parameters
-    arguments = {"dtype": DTYPES[dtype]} if takes_dtype else {}
+    arguments = {"dtype": DTYPES[dtype]} if _takes_dtype(function) else {}
     outcome: dict[str, Any]
     start = time.perf_counter()
     try:
@@ -48,9 +48,14 @@ def attempt(
     }
 
 
+@lru_cache
+def _takes_dtype(function: Callable[..., Mapping[str, Any]]) -> bool:
+    return "dtype" in inspect.signature(function).parameters
+
+
 def _described(error: Exception) -> dict[str, str]:
     """Return type, message and innermost frames of an error, with no path of this machine."""
-    frames = traceback.extract_tb(error.__traceback__)[-FRAMES:]
+    frames = traceback.extract_tb(error.__traceback__)[1:][-FRAMES:]  # without this module's own
     places = [f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in frames]
     message = str(error).replace(str(Path.home()), "~")[:MESSAGE]
     return {"type": type(error).__name__, "message": message, "traceback": "; ".join(places)}

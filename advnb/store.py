@@ -162,18 +162,21 @@ class Writer:
         self._end = 0  # everything before this byte has been read
         self._lines = 0
         self._synced = time.monotonic()
+        self._unsynced = False
 
     def __enter__(self) -> Writer:
         self.file.path.parent.mkdir(parents=True, exist_ok=True)
         with self._lock:
-            self._catch_up()
+            if self.file.path.exists():
+                with self._open() as handle:
+                    self._catch_up(handle)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.file.path.exists():
-            with self.file.path.open("ab") as handle:
+        if self._unsynced:
+            with self._open() as handle:
                 os.fsync(handle.fileno())
 
     def append(self, record: Record) -> bool:
@@ -183,14 +186,16 @@ class Writer:
             raise ValueError(
                 f"a line of {self.file.path.name} must begin with {self.file.head!r}; got {line!r}"
             )
-        with self._lock:
-            self._catch_up()
+        with self._lock, self._open() as handle:
+            self._catch_up(handle)
             if "values" in self.stored.get(key(record), ()):
                 return False
-            with self.file.path.open("ab", buffering=0) as handle:
-                self._write(handle, line)
+            self._write(handle, line)
             self._note([record], len(line))
         return True
+
+    def _open(self) -> FileIO:
+        return self.file.path.open("ab+", buffering=0)  # appends, whoever else has appended; and reads
 
     def _write(self, handle: FileIO, line: bytes) -> None:
         rest = memoryview(line)
@@ -198,41 +203,31 @@ class Writer:
             while rest:
                 rest = rest[handle.write(rest) :]
         except OSError:  # a full disk: take back what has been written of the line
-            os.ftruncate(handle.fileno(), self._end)
+            handle.truncate(self._end)
             raise
+        self._unsynced = True
         if time.monotonic() - self._synced > SYNC_SECONDS:
             os.fsync(handle.fileno())
             self._synced = time.monotonic()
+            self._unsynced = False
 
-    def _catch_up(self) -> None:
+    def _catch_up(self, handle: FileIO) -> None:
         """Read what has been appended since; must be called under the lock."""
-        if not self.file.path.exists():
+        end = handle.seek(0, os.SEEK_END)
+        if end < self._end:  # replaced by a shorter file: begin again
             self.stored, self._end, self._lines = {}, 0, 0
+        if end == self._end:
             return
-        with self.file.path.open("rb") as handle:
-            if handle.seek(0, os.SEEK_END) < self._end:  # replaced by a shorter file: begin again
-                self.stored, self._end, self._lines = {}, 0, 0
-            handle.seek(self._end)
-            content = handle.read()
-        if not content:
-            return
-        records, tail = self.file.parse(content, self._lines + 1)
+        handle.seek(self._end)
+        records, tail = self.file.parse(handle.read(), self._lines + 1)
         if tail:
-            records += self._mend(tail, self._lines + len(records) + 1, self._end + len(content))
-        self._note(records, len(content) - len(tail))
-        if tail:
-            self._end = self.file.path.stat().st_size
-
-    def _mend(self, tail: bytes, number: int, end: int) -> list[Record]:
-        """Complete the last line if only its newline is missing, else take it off."""
-        record = self.file.completed(tail, number)
-        with self.file.path.open("r+b") as handle:
-            if record is None:
-                handle.truncate(end - len(tail))
-                return []
-            handle.seek(end)
-            handle.write(b"\n")
-            return [record]
+            last = self.file.completed(tail, self._lines + len(records) + 1)
+            if last is None:
+                end = handle.truncate(end - len(tail))
+            else:
+                end += handle.write(b"\n")
+                records.append(last)
+        self._note(records, end - self._end)
 
     def _note(self, records: list[Record], size: int) -> None:
         for trial, record in settled(records).items():

@@ -121,7 +121,10 @@ def test_damage_before_a_cut_line_is_named_and_nothing_is_mended(filled):
         ("<<<<<<< HEAD", "not a line of JSON .*<<<<<<< HEAD"),
         ("[1, 2]", "not a stored trial: it must hold experiment, params, provenance, scale, seed"),
         ('{"a": 1}', "not a stored trial"),
-        (json.dumps(stored(1, experiment="toy.other")), "a trial of toy.other at live scale, in a file of toy.walk"),
+        (
+            json.dumps(stored(1, experiment="toy.other")),
+            "a trial of toy.other at live scale, in a file of toy.walk",
+        ),
         (json.dumps(stored(1, scale="full")), "a trial of toy.walk at full scale, in a file of .* at live"),
         (json.dumps(stored(1, error={"type": "E"})), "either values or error"),
         (json.dumps({k: v for k, v in stored(1).items() if k != "values"}), "either values or error"),
@@ -135,7 +138,9 @@ def test_a_foreign_line_is_named(filled, line, message):
     refuses(filled, f"jsonl:4: .*{message}")
 
 
-@pytest.mark.parametrize("content", [b"seed,loss\n0,1.0\n", b"\x89PNG\r\n\x1a\n", b"no newline at all", b"\0\0\0\0", b"\n"])
+@pytest.mark.parametrize(
+    "content", [b"seed,loss\n0,1.0\n", b"\x89PNG\r\n\x1a\n", b"no newline at all", b"\0\0\0\0", b"\n"]
+)
 def test_a_foreign_file_is_refused(file, content):
     file.path.write_bytes(content)
     refuses(file, r"toy\.walk\.live\.jsonl:1: ")
@@ -182,8 +187,8 @@ def test_a_full_disk_leaves_no_part_of_a_line(filled, monkeypatch):
         def __init__(self, handle):
             self.handle = handle
 
-        def fileno(self):
-            return self.handle.fileno()
+        def truncate(self, size):
+            return self.handle.truncate(size)
 
         def write(self, line):
             self.handle.write(line[:30])

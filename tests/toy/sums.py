@@ -19,8 +19,19 @@ def walk(*, steps, scale, seed, device, dtype):
 
 def odd(*, kind, seed, device):
     """Values that text does not hold easily."""
-    values = {"nan": float("nan"), "inf": -np.inf, "third": 1 / 3, "float32": np.float32(0.1), "whole": np.int64(2**40)}
-    return {"value": values[kind], "tensor": torch.tensor([[1.5, float("inf")]]), "name": kind, "nothing": None}
+    values = {
+        "nan": float("nan"),
+        "inf": -np.inf,
+        "third": 1 / 3,
+        "float32": np.float32(0.1),
+        "whole": np.int64(2**40),
+    }
+    return {
+        "value": values[kind],
+        "tensor": torch.tensor([[1.5, float("inf")]]),
+        "name": kind,
+        "nothing": None,
+    }
 
 
 def logged(*, width, seed, device):
@@ -45,7 +56,15 @@ def picky(*, n, seed, device):
 
 def broken(*, kind, seed, device):
     """Return what no trial may return."""
-    return {"object": {"x": object()}, "list": [1], "big": {"x": np.zeros(10_001)}, "clash": {"kind": 1}}[kind]
+    wrong = {
+        "object": {"x": object()},
+        "list": [1],
+        "big": {"x": np.zeros(10_001)},
+        "clash": {"kind": 1},
+        "seed": {"seed": 1},
+        "empty": {},
+    }
+    return wrong[kind]
 
 
 def drifting(*, x, seed, device):
@@ -65,15 +84,22 @@ WALK = Experiment(
     dtype="float64",
     tolerance=Tolerance(rtol=1e-12, atol=0),
 )
-ODD = Experiment("toy.odd", odd, grids={"live": {"kind": ["nan", "inf", "third", "float32", "whole"]}}, seeds={"live": 1})
+ODD = Experiment(
+    "toy.odd", odd, grids={"live": {"kind": ["nan", "inf", "third", "float32", "whole"]}}, seeds={"live": 1}
+)
 SLOW = Experiment(
     "toy.slow",
     slow,
-    grids={"live": {"seconds": [0.0, 0.01]}, "laptop": {"seconds": [0.1, 0.0]}},
-    seeds={"live": 20, "laptop": 50},
+    grids={"live": {"seconds": [0.0, 0.01]}, "laptop": {"seconds": [0.1]}, "full": {"seconds": [1.0, 0.0]}},
+    seeds={"live": 20, "laptop": 50, "full": 20},
     unchecked=["ms"],
 )
 LOGGED = Experiment("toy.logged", logged, grids={"live": {"width": 3000}}, seeds={"live": 50})
 PICKY = Experiment("toy.picky", picky, grids={"live": {"n": [0, 1, 2, 3]}}, seeds={"live": 1})
-BROKEN = Experiment("toy.broken", broken, grids={"live": {"kind": ["object", "list", "big", "clash"]}}, seeds={"live": 1})
+BROKEN = Experiment(
+    "toy.broken",
+    broken,
+    grids={"live": {"kind": ["object", "list", "big", "clash", "seed", "empty"]}},
+    seeds={"live": 1},
+)
 DRIFTING = Experiment("toy.drifting", drifting, grids={"live": {"x": [1.0, 2.0]}}, seeds={"live": 3})
