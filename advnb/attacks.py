@@ -142,7 +142,7 @@ class _Active:
         """Return all points in the order of the batch; raises if any gradient on the way was not finite."""
         bad = int((~torch.isfinite(self._checksum)).sum())
         if bad:
-            raise ValueError(
+            raise checks.NotFinite(
                 f"the gradient of the loss was NaN or infinite for {bad} of {len(self._checksum)} examples: "
                 "check the model's weights and the size of its logits"
             )

@@ -18,6 +18,10 @@ BOX_TOLERANCE = 1e-5
 """How far outside the box an input may lie (float32 rounding of a normalise / de-normalise round trip)."""
 
 
+class NotFinite(ValueError):
+    """Raised if a gradient holds NaN or infinity: the weights or the logits have grown out of range."""
+
+
 def choice(name: str, value: object, allowed: Iterable[str]) -> str:
     """Return ``value`` if it is one of ``allowed``; raised if it is not a known name."""
     names = sorted(allowed)
@@ -139,7 +143,7 @@ def finite_gradient(grad: Tensor) -> Tensor:
     if not math.isfinite(grad.sum().item()):  # one reduction; the exact count only on failure
         bad = int((~torch.isfinite(grad)).flatten(1).any(1).sum())
         if bad:
-            raise ValueError(
+            raise NotFinite(
                 f"the gradient of the loss is NaN or infinite for {bad} of {len(grad)} examples: "
                 "check the model's weights and the size of its logits"
             )
