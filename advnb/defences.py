@@ -1,0 +1,142 @@
+"""Defences: what a network sees in place of a clean batch while it trains.
+
+A defence is one method, ``craft``. The other methods of :class:`Defence` are optional: a defence overrides what
+it needs and :func:`advnb.training.fit` never changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from advnb import checks, losses
+from advnb.attacks import pgd
+from advnb.balls import Ball
+from advnb.losses import PerExample
+
+
+class Defence:
+    """The steps of training that a defence can take part in.
+
+    Epochs are counted from 1. A dataclass makes a good defence: its ``repr`` lists its settings, and that is what a
+    checkpoint compares before it lets a run go on.
+    """
+
+    train_mode: bool = False
+    """Whether ``craft`` is to see the model in train mode (BatchNorm's batch statistics, dropout on)."""
+
+    def start(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw where the attack on each example of ``x`` (n, ...) begins; by default at the example.
+
+        Several processes that share a batch each call this for the whole of it, with equal generators, and craft
+        their own rows: so draw here whatever must not depend on how the batch is split.
+        """
+        return x
+
+    def craft(
+        self,
+        model: nn.Module,
+        x: Tensor,
+        y: Tensor,
+        *,
+        epoch: int,
+        generator: torch.Generator,
+        start: Tensor | None = None,
+    ) -> Tensor:
+        """Return what the network is updated on, in the shape of ``x`` (n, ...), for targets ``y`` (n,).
+
+        ``start`` holds these rows of what :meth:`start` drew; without it the defence draws for itself.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define craft")
+
+    def after_step(self, model: nn.Module) -> None:
+        """Act on the weights after each update, without gradients (a projection, say)."""
+
+    def after_epoch(self, model: nn.Module, epoch: int) -> None:
+        """Act on the weights after each epoch, without gradients, before the model is evaluated."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs to know of the epochs before: tensors, numbers, strings."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`state_dict` returned."""
+
+
+@dataclass(frozen=True)
+class Unsecured(Defence):
+    """Train on the clean examples."""
+
+    def craft(
+        self,
+        model: nn.Module,
+        x: Tensor,
+        y: Tensor,
+        *,
+        epoch: int,
+        generator: torch.Generator,
+        start: Tensor | None = None,
+    ) -> Tensor:
+        """Return ``x`` itself."""
+        return x
+
+
+@dataclass(frozen=True)
+class Standard(Defence):
+    """Train on PGD's adversarial examples alone (Madry et al.; "Standard" in Wang et al. 2019, section 5).
+
+    Parameters
+    ----------
+    ball, steps, step_size, random_start, loss, autocast
+        As in :func:`advnb.attacks.pgd`: ``steps`` steps of ``step_size`` (default eps / 4) inside ``ball``.
+    train_mode
+        Attack the network as it is being updated, with batch statistics and dropout. By default the attack sees
+        it in eval mode, as a later attacker will.
+    """
+
+    ball: Ball
+    steps: int = 10
+    step_size: float | None = None
+    random_start: bool = True
+    loss: str | PerExample = "cross_entropy"
+    autocast: torch.dtype | None = None
+    train_mode: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.ball, Ball):
+            raise TypeError(f"ball must be Linf(eps) or L2(eps); got {type(self.ball).__name__}")
+        checks.count("steps", self.steps)
+        if self.step_size is not None:
+            checks.positive("step_size", self.step_size)
+        losses.resolve(self.loss)
+
+    def start(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw uniformly from the ball around each example, or return ``x`` when ``random_start`` is off."""
+        return self.ball.sample(x, generator=generator) if self.random_start else x
+
+    def craft(
+        self,
+        model: nn.Module,
+        x: Tensor,
+        y: Tensor,
+        *,
+        epoch: int,
+        generator: torch.Generator,
+        start: Tensor | None = None,
+    ) -> Tensor:
+        """Return PGD's examples from ``start``, inside the ball around ``x`` (n, ...)."""
+        return pgd(
+            model,
+            x,
+            y,
+            self.ball,
+            steps=self.steps,
+            step_size=self.step_size,
+            start=self.start(x, generator) if start is None else start,
+            loss=self.loss,
+            autocast=self.autocast,
+            allow_train_mode=self.train_mode,
+        )
