@@ -193,7 +193,13 @@ def mnist_cnn(
     Convolutions 3x3 with 32 and 64 filters, each with BatchNorm, ReLU and 2x2 max-pool; dense 128; dense 10. The paper
     does not state the padding: here borders are padded by one pixel. Weights follow torch's default law.
     """
-    return _build(lambda: _pooled_cnn(classes, in_channels, side, (32, 64), 128), normalisation, generator)
+    return _build(
+        lambda: _pooled_cnn(classes, in_channels, side, (32, 64), 128),
+        classes,
+        in_channels,
+        normalisation,
+        generator,
+    )
 
 
 def digits_cnn(
@@ -204,7 +210,13 @@ def digits_cnn(
     generator: torch.Generator | None = None,
 ) -> nn.Module:
     """Build :func:`mnist_cnn` at a quarter of the size, for 8x8 digits: trains in seconds on a CPU."""
-    return _build(lambda: _pooled_cnn(classes, in_channels, side, (16, 32), 64), normalisation, generator)
+    return _build(
+        lambda: _pooled_cnn(classes, in_channels, side, (16, 32), 64),
+        classes,
+        in_channels,
+        normalisation,
+        generator,
+    )
 
 
 def cifar_cnn(
@@ -230,7 +242,7 @@ def cifar_cnn(
         dense = [nn.Linear(width, 256), nn.BatchNorm1d(256), nn.ReLU(), nn.Linear(256, classes)]
         return [*blocks, nn.Flatten(), *dense]
 
-    return _build(layers, normalisation, generator)
+    return _build(layers, classes, in_channels, normalisation, generator)
 
 
 def example_cnn(
@@ -254,7 +266,7 @@ def example_cnn(
             *(nn.Linear(64 * (rest // 2) ** 2, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, classes)),
         ]
 
-    return _build(layers, normalisation, generator)
+    return _build(layers, classes, in_channels, normalisation, generator)
 
 
 def wide_resnet(
@@ -283,7 +295,7 @@ def wide_resnet(
         head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)]
         return [*blocks, nn.BatchNorm2d(channels), nn.ReLU(), *head]
 
-    return _build(layers, normalisation, generator)
+    return _build(layers, classes, in_channels, normalisation, generator)
 
 
 class WideBlock(nn.Module):
@@ -332,10 +344,18 @@ def _pooled_side(side: int, pools: int) -> int:
 
 def _build(
     layers: Callable[[], list[nn.Module]],
+    classes: int,
+    in_channels: int,
     normalisation: Normalisation | None,
     generator: torch.Generator | None,
 ) -> nn.Module:
     """Assemble the layers; with a generator, draw every weight from it and nothing from the global state."""
+    checks.count("classes", classes)
+    checks.count("in_channels", in_channels)
+    if normalisation is not None and len(normalisation[0]) not in (1, in_channels):
+        raise ValueError(
+            f"normalisation must hold one value for each of {in_channels} channels; got {normalisation[0]}"
+        )
 
     def assemble() -> nn.Module:
         entry = [] if normalisation is None else [Normalise(*normalisation)]

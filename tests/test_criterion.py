@@ -1,0 +1,170 @@
+"""FOSC against its definition: the maximum over the ball, searched by brute force."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from advnb import losses
+from advnb.balls import L2, Linf
+from advnb.criterion import convergence, fosc, relative_fosc
+from advnb.models import TwoLayer
+
+
+def small_net(d: int, classes: int, seed: int, dtype: torch.dtype) -> nn.Module:
+    generator = torch.Generator().manual_seed(seed)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(d, 8), nn.Softplus(), nn.Linear(8, classes)).to(dtype)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=dtype))
+    return net.eval()
+
+
+@st.composite
+def problems(draw, dtypes=(torch.float32, torch.float64)):
+    seed, d, n = draw(st.integers(0, 2**31)), draw(st.integers(1, 6)), draw(st.integers(1, 6))
+    dtype = draw(st.sampled_from(dtypes))
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.rand((n, d), generator=generator, dtype=dtype)
+    x = torch.where(torch.rand((n, d), generator=generator) < 0.3, x.round(), x)
+    y = torch.randint(3, (n,), generator=generator)
+    eps = draw(st.floats(1e-3, 1.0))
+    ball = draw(st.sampled_from([Linf(eps), Linf(eps, box=None), L2(eps), L2(eps, box=(0.0, 1.0))]))
+    return small_net(d, 3, seed, dtype), x, y, ball, generator
+
+
+@settings(deadline=None, max_examples=60)
+@given(problems(dtypes=(torch.float64,)), st.sampled_from(["cross_entropy", "margin"]))
+def test_linf_fosc_is_the_maximum_over_the_corners(problem, loss):
+    model, x, y, ball, generator = problem
+    ball = Linf(ball.eps, box=ball.box)
+    x_adv = ball.sample(x, generator)
+    _, grad, _ = losses.loss_and_gradient(model, x_adv, y, loss)
+    low, high = x - ball.eps, x + ball.eps
+    if ball.box is not None:
+        low, high = low.clamp_min(0), high.clamp_max(1)
+    corners = [
+        ((torch.where(torch.tensor(corner), high, low) - x_adv) * grad).sum(1)
+        for corner in itertools.product([False, True], repeat=x.shape[1])
+    ]
+    expected = torch.stack(corners).amax(0)
+    torch.testing.assert_close(fosc(model, x_adv, x, y, ball, loss=loss), expected, rtol=1e-10, atol=1e-14)
+
+
+@settings(deadline=None, max_examples=60)
+@given(problems())
+def test_without_a_box_fosc_is_the_papers_closed_form(problem):
+    """eps ||g||_1 - <x_adv - x, g>, section 3.1 of Wang et al. (2019); in L2 the norm of g is L2."""
+    model, x, y, ball, generator = problem
+    ball = type(ball)(ball.eps, box=None)
+    x_adv = ball.sample(x, generator)
+    _, grad, _ = losses.loss_and_gradient(model, x_adv, y)
+    norm = grad.abs().sum(1) if isinstance(ball, Linf) else grad.norm(dim=1)
+    closed_form = ball.eps * norm - ((x_adv - x) * grad).sum(1)
+    tolerance = (1e-12 if x.dtype == torch.float64 else 2e-6) * (1 + float(norm.max()))
+    torch.testing.assert_close(fosc(model, x_adv, x, y, ball), closed_form, rtol=0, atol=tolerance)
+
+
+@settings(deadline=None, max_examples=100)
+@given(problems())
+def test_no_point_of_the_set_gains_more_to_first_order(problem):
+    model, x, y, ball, generator = problem
+    x_adv = ball.sample(x, generator)
+    measured = convergence(model, x_adv, x, y, ball)
+    loss, grad, _ = losses.loss_and_gradient(model, x_adv, y)
+    torch.testing.assert_close(measured.loss, loss)
+    torch.testing.assert_close(measured.gradient_norm, ball.dual_norm(grad))
+    assert (measured.fosc >= 0).all()
+    assert ((measured.relative >= 0) & (measured.relative <= 2 + 1e-5)).all()
+    torch.testing.assert_close(measured.relative * ball.eps * measured.gradient_norm, measured.fosc)
+    assert torch.equal(relative_fosc(model, x_adv, x, y, ball), measured.relative)
+    for _ in range(10):
+        gain = ((ball.sample(x, generator) - x_adv) * grad).sum(1)
+        assert (gain <= measured.fosc + 1e-5 * (1 + measured.gradient_norm)).all()
+
+
+def test_fosc_is_zero_at_a_linear_models_maximum_and_the_full_reach_at_its_minimum():
+    net = TwoLayer(4, 1, dtype=torch.float64).eval()
+    with torch.no_grad():
+        net.weight.copy_(torch.tensor([[1.0, -2.0, 0.5, 3.0]]))  # f(x) = <w, x> where that is positive
+        net.signs.fill_(1)
+    x, y = torch.tensor([[0.5, 0.0, 1.0, 0.5]], dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+
+    def output(f, _):
+        return f
+
+    for ball, reach in ((Linf(0.25, box=None), 0.25 * 6.5), (L2(0.25), 0.25 * 14.25**0.5)):
+        step = ball.eps * ball.ascent(net.weight.detach())
+        for sign, expected in ((1, 0.0), (0, reach), (-1, 2 * reach)):
+            value = fosc(net, x + sign * step, x, y, ball, loss=output)
+            torch.testing.assert_close(
+                value, torch.tensor([expected], dtype=torch.float64), rtol=1e-12, atol=1e-15
+            )
+    # In the box [0, 1] the second and the third coordinate cannot follow the gradient: FOSC is 0 there all the same.
+    boxed = Linf(0.25)
+    best = torch.tensor([[0.75, 0.0, 1.0, 0.75]], dtype=torch.float64)
+    assert fosc(net, best, x, y, boxed, loss=output).item() == 0
+    assert fosc(net, x, x, y, boxed, loss=output).item() == 0.25 * 4
+
+
+def test_a_flat_network_has_fosc_and_relative_fosc_zero():
+    model = small_net(3, 3, 0, torch.float32)
+    with torch.no_grad():
+        model[1].weight.zero_()
+    x, y = torch.rand(4, 3), torch.tensor([0, 1, 2, 0])
+    measured = convergence(model, x, x, y, Linf(0.1))
+    assert (measured.gradient_norm == 0).all()
+    assert (measured.fosc == 0).all()
+    assert (measured.relative == 0).all()
+
+
+def test_half_precision_inputs_are_measured_in_single_precision():
+    model = small_net(50, 3, 0, torch.float32)
+    x = torch.rand((20, 50), generator=torch.Generator().manual_seed(0)).bfloat16()
+    x_adv = Linf(0.1).sample(x, torch.Generator().manual_seed(1))
+    y = torch.arange(20) % 3
+    half = fosc(model.bfloat16(), x_adv, x, y, Linf(0.1))
+    assert half.dtype == torch.float32
+    _, grad, _ = losses.loss_and_gradient(model, x_adv, y)
+    exact = Linf(0.1).gap(grad.double(), x_adv.double(), x.double())
+    torch.testing.assert_close(half.double(), exact, rtol=1e-5, atol=1e-6)
+
+
+def test_chunks_change_nothing_and_the_model_keeps_its_state():
+    model = small_net(4, 3, 0, torch.float64)
+    model[1].weight.requires_grad_(False)
+    x = torch.rand((7, 4), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    y = torch.arange(7) % 3
+    x_adv = L2(0.3).sample(x, torch.Generator().manual_seed(0))
+    whole, parts = (convergence(model, x_adv, x, y, L2(0.3), chunk=chunk) for chunk in (None, 2))
+    for a, b in zip(whole, parts, strict=True):
+        torch.testing.assert_close(a, b)
+    assert [parameter.requires_grad for parameter in model.parameters()] == [False, True, True, True]
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_errors():
+    model, x, y = small_net(3, 3, 0, torch.float32), torch.full((2, 3), 0.5), torch.tensor([0, 1])
+    with pytest.raises(
+        ValueError, match=r"x_adv must lie in the ball of radius 0.1 .*; 1 of 2 .* by up to 0.1"
+    ):
+        fosc(model, x + torch.tensor([[0.0], [0.2]]), x, y, Linf(0.1))
+    with pytest.raises(ValueError, match="and in its box; 2 of 2"):
+        fosc(model, x + 0.7, x, y, L2(5.0, box=(0.0, 1.0)))
+    with pytest.raises(TypeError, match=r"ball must be Linf\(eps\) or L2\(eps\); got float"):
+        fosc(model, x, x, y, 0.1)
+    with pytest.raises(ValueError, match=r"x_adv must have the shape of x, \(2, 3\); got \(1, 3\)"):
+        fosc(model, x[:1], x, y, Linf(0.1))
+    with pytest.raises(ValueError, match="chunk must be at least 1; got 0"):
+        fosc(model, x, x, y, Linf(0.1), chunk=0)
+    with pytest.raises(ValueError, match="y must be on the device of x, cpu; got meta"):
+        fosc(model, x, x, y.to("meta"), Linf(0.1), loss=lambda z, t: z.sum(1))
+    with torch.no_grad():
+        model[3].weight[0, 0] = torch.nan
+    with pytest.raises(ValueError, match="gradient of the loss is NaN or infinite for 2 of 2 examples"):
+        fosc(model, x, x, y, Linf(0.1))
