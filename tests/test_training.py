@@ -270,6 +270,33 @@ def test_standard_crafts_on_its_own_inside_the_ball():
         assert Linf(0.1).contains(x_adv, data.x).all() and not torch.equal(x_adv, data.x)
 
 
+def test_a_folded_attack_trains_as_well_and_sees_every_update(digits):
+    """Folding changes rounding only: after two epochs the losses still agree closely."""
+    data, histories = digits.train[:256], []
+    for fold in (False, True):
+        model = digits_cnn(generator=torch.Generator().manual_seed(0))
+        histories.append(fit(model, data, Standard(BALL, steps=3, fold=fold), epochs=2, batch=64))
+    assert histories[1].loss.tolist() == pytest.approx(histories[0].loss.tolist(), rel=1e-2)
+    assert histories[0].loss[1] < histories[0].loss[0] * 0.99
+
+
+def test_later_defences_need_a_line_each():
+    class Strengthening(Standard):
+        def craft(self, model, x, y, *, epoch, generator, start=None):
+            return self.attack(model, x, y, x if start is None else start, steps=epoch, step_size=0.01)
+
+    data, moved = blobs(), []
+
+    class Watch(Strengthening):
+        def craft(self, model, x, y, **options):
+            x_adv = super().craft(model, x, y, **options)
+            moved.append((x_adv - x).abs().max().item())
+            return x_adv
+
+    fit(network(), data, Watch(Linf(0.5), random_start=False), epochs=3, batch=50)
+    assert moved == pytest.approx([0.01, 0.02, 0.03], rel=1e-4)
+
+
 def test_evaluate_adds_columns_and_callback_stops():
     rows = []
 
@@ -592,6 +619,7 @@ def test_bad_arguments_are_named(change, message):
         ({"steps": 0}, "steps must be at least 1; got 0"),
         ({"step_size": -0.1}, "step_size must be a finite number above 0; got -0.1"),
         ({"loss": "hinge"}, "loss must be one of"),
+        ({"fold": True, "train_mode": True}, "fold must be False with train_mode=True"),
     ],
 )
 def test_bad_defences_are_refused_when_they_are_made(options, message):
