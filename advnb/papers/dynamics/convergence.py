@@ -194,7 +194,7 @@ def shrinking_rate(
     eta = 0.1 * eps**2
     path, stop = run_until_stationary(problem, in_ball(problem, starts, seed=seed), eta)
     start = path.delta[stop.clamp_min(0), torch.arange(starts)]
-    target: SpherePoints = newton(problem, pgd(problem, path.end, steps=4000, step_size=eta).end)
+    target: SpherePoints = newton(problem, pgd(problem, path.end, steps=500, step_size=eta).end)
     mu = float(target.eigenvalues[:, 0].min())
     beta = beta_ratio * mu
     z = math.ceil(2 / (beta * eta)) + 1

@@ -69,7 +69,7 @@ COROLLARY_3_1 = _float64(
     "corollary_3_1",
     convergence.shrinking_rate,
     {
-        "live": {"d": 4, "m": 128, "eps": 0.2, "beta_ratio": [1.0, 2.0, 4.0, 8.0, 16.0]},
+        "live": {"d": 4, "m": 128, "eps": 0.2, "beta_ratio": [2.0, 4.0, 8.0, 16.0]},
         "laptop": [
             {"d": d, "m": m, "eps": 0.2, "beta_ratio": [0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 16.0, 32.0]}
             for d, m in SIZES[:2]
