@@ -21,7 +21,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -270,6 +270,22 @@ def about(value: float, digits: int = 2) -> str:
 def interval(low: float, high: float, digits: int = 2) -> str:
     """Return an interval as text, its ends rounded by ``about``."""
     return f"[{about(low, digits)}, {about(high, digits)}]"
+
+
+def at_most(value: float, step: float) -> str:
+    """Return "at most" and ``value`` rounded up to a multiple of ``step``: text that stays when the value drifts."""
+    return f"at most {_multiple(value, step, math.ceil)}"
+
+
+def at_least(value: float, step: float) -> str:
+    """Return "at least" and ``value`` rounded down to a multiple of ``step``."""
+    return f"at least {_multiple(value, step, math.floor)}"
+
+
+def _multiple(value: float, step: float, whole: Callable[[float], int]) -> str:
+    if not math.isfinite(value):
+        raise ValueError(f"value must be finite; got {value!r}")
+    return f"{whole(float(value) / checks.positive('step', step)) * step:.6g}"
 
 
 def _stored(path: Path) -> list[Claim]:

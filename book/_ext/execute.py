@@ -167,9 +167,12 @@ def run(path: Path) -> str | None:
 
 
 def find(paths: list[Path]) -> list[Path]:
-    """The notebooks that the paths name or hold, without editors' checkpoints."""
+    """The notebooks that the paths name or hold, without editors' checkpoints; the ledger, which reads what the
+    others store, comes last.
+    """
     found = [f for p in paths for f in (sorted(p.rglob("*.ipynb")) if p.is_dir() else [p])]
-    return [f.resolve() for f in found if ".ipynb_checkpoints" not in f.parts]
+    notebooks = [f.resolve() for f in found if ".ipynb_checkpoints" not in f.parts]
+    return sorted(notebooks, key=lambda f: f == BOOK / "claims.ipynb")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -96,6 +96,8 @@
   };
 
   const makeSortable = () => {
+    // Tables that a cell tagged "sortable" has written in Markdown cannot carry the class themselves.
+    for (const table of document.querySelectorAll(".tag_sortable table")) table.classList.add("advnb-sortable");
     for (const heading of document.querySelectorAll("table.advnb-sortable thead tr:last-child th")) {
       const button = document.createElement("button");
       button.type = "button";
