@@ -17,9 +17,10 @@ from torch import Tensor, nn
 
 from advnb import checks, losses
 from advnb.balls import Ball
+from advnb.flip import Flip, minimal_flip
 from advnb.losses import Loss, PerExample
 
-__all__ = ["Trace", "ZeroGradientWarning", "ascend", "cw", "fgsm", "pgd"]
+__all__ = ["Flip", "Trace", "ZeroGradientWarning", "ascend", "cw", "fgsm", "minimal_flip", "pgd"]
 
 Direction = Literal["steepest", "gradient"]
 StepSize = float | Callable[[int], float]
