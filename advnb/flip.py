@@ -135,6 +135,8 @@ class _Line:
             [start, slopes[:, :-1] * knots.diff(dim=1)], 1
         ).cumsum_(1)
         # A segment holds the zero if |f| is spent at its right end; the last one if its own line gets there in reach.
+        endless = reach.isinf()
+        slopes[endless, -1] = side[endless] * self._final_slope(rows[endless], direction[endless])
         last = torch.where(slopes[:, -1] < 0, knots[:, -1] - heights[:, -1] / slopes[:, -1], torch.inf)
         rounding = self._rounding(rows, knots[:, 1:])
         spent = torch.cat([heights[:, 1:] <= rounding, (last.isfinite() & (last <= reach))[:, None]], 1)
@@ -165,6 +167,16 @@ class _Line:
         jumps = torch.zeros_like(knots).put_(place, speed.mul_(self.top[flat % self.h.shape[1]]))
         knots, order = knots.sort(1)
         return knots, jumps.gather(1, order)
+
+    def _final_slope(self, rows: Tensor, direction: Tensor) -> Tensor:
+        """Return the slope of f in t behind the last kink, from the units that are on there; 0 if it is rounding.
+
+        Adding up the changes of slope instead would leave rounding where all units are off, and a zero far away.
+        """
+        rate = direction[:, None] * self.rate[rows]
+        slope = rate.clamp_min(0) @ self.top
+        noise = torch.linalg.vector_norm(rate, dim=1) * self.top[0].abs() * torch.finfo(rate.dtype).eps
+        return slope.masked_fill(slope.abs() <= ROUNDING * noise, 0)
 
     def _rounding(self, rows: Tensor, knots: Tensor) -> Tensor:
         """Return the size of rounding errors in f at each knot, from the root mean square of its m terms."""
