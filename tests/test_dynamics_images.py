@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from advnb.balls import L2
+from advnb.experiments import live
 from advnb.papers import dynamics_images as di
 from advnb.papers.dynamics_images import Scene
 
@@ -279,6 +280,23 @@ def test_a_live_trial_is_a_function_of_its_parameters_and_seed():
     assert len(first["path"]) == 2 and len(first["path"][0]) == len(di.shown_steps("relative")) <= 60
     assert all(value <= 0.15 for value in first["gain"])
     assert all(20 <= steps <= 100 for steps in first["height_half"])  # 50 on a linear landscape
+
+
+def test_per_image_gives_each_image_a_row_with_what_was_foreseen():
+    table = live(di.FIG2, only={"scale": 1000.0, "ratio": 0.001, "step": "relative"})
+    rows = di.per_image(table)
+    assert len(rows) == 2 and list(rows["image"]) == [0, 1]
+    assert set(rows["eps"]) == {1.0}  # 1000 * 0.001, whatever the rounding
+    first = {
+        name: torch.tensor([rows[name][0]], dtype=F64)
+        for name in ("margin_start", "margin_floor", "gradient_clean")
+    }
+    travel, saturation = di.predicted_steps(*first.values(), share=0.5)
+    assert rows["travel"][0] == pytest.approx(travel.item())
+    assert rows["saturation"][0] == pytest.approx(saturation.item())
+    slower = di.per_image(table.assign(lr=0.1))
+    assert slower["travel"][1] == pytest.approx(10 * rows["travel"][1])
+    assert di.per_image(table.assign(loss="squared"))["travel"].isna().all()
 
 
 def test_shown_steps_hold_the_first_and_the_last():

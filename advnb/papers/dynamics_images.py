@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -32,6 +33,7 @@ from advnb.losses import frozen, loss_and_gradient
 from advnb.models import example_cnn, initialise
 from advnb.papers.dynamics.losses import ScalarLoss, scalar_loss
 from advnb.papers.dynamics.problem import CONVENTIONS
+from advnb.results import unroll
 from advnb.training import Standard, fit
 
 UNITS = ("norm", "pixels")
@@ -405,6 +407,40 @@ def start_from(scene: Scene, start: Tensor, *, climb: str, lr: float = LEARNING_
     return travel(scene, start, uphill=True, rule=climb, steps=STEPS[climb], size=lr)[0]
 
 
+PER_IMAGE = (
+    *(
+        "margin_clean",
+        "margin_start",
+        "margin_end",
+        "margin_peak",
+        "margin_floor",
+        "gradient_clean",
+        "gradient_start",
+    ),
+    *("slack", "curvature", "beaten", "gain", "travelled", "radius"),
+    *("loss_half", "loss_ninety", "height_half", "height_ninety"),
+)
+"""Fields of :func:`run_escape` that hold one number an image."""
+
+
+def per_image(table: pd.DataFrame) -> pd.DataFrame:
+    """Trials of :func:`escape` with one row an image, and what :func:`predicted_steps` foresees from the clean image.
+
+    ``travel`` and ``saturation`` are steps to half of the range of the cross entropy at the trial's learning rate, with
+    the gradient at the clean image; NaN for another loss.
+    """
+    rows = unroll(table.drop(columns="path"), list(PER_IMAGE), index="image")
+    lr = rows["lr"].fillna(LEARNING_RATE) if "lr" in rows else pd.Series(LEARNING_RATE, rows.index)
+    start, floor, gradient = (
+        torch.tensor(rows[name].to_numpy(dtype=float))
+        for name in ("margin_start", "margin_floor", "gradient_clean")
+    )
+    parts = pd.DataFrame(torch.stack(predicted_steps(start, floor, gradient, SHARES[0], 1.0), dim=1).numpy())
+    parts = parts.div(lr, axis=0).where(rows["loss"] == "cross_entropy")
+    eps = rows["eps"].map("{:.5g}".format).astype(float)  # equal radii are to be equal numbers
+    return rows.assign(eps=eps, travel=parts[0], saturation=parts[1])
+
+
 def shown_steps(rule: str) -> list[int]:
     """Steps at which a stored trajectory is kept: all of the first eight, then geometrically to the last."""
     last = STEPS[checks.choice("rule", rule, RULES)]
@@ -575,15 +611,8 @@ RUNS = (("constant", "constant"), ("relative", "constant"), ("relative", "relati
 """(climb, step): the paper's trajectory; the same from a settled maximum; all in shares of eps."""
 
 _PLAIN = {"units": "norm", "loss": "cross_entropy"}
-_DIGITS = {
-    "data": "digits",
-    "version": "2017",
-    "images": 2,
-    "scale": SCALES,
-    "ratio": [10.0, 0.1, 0.001],
-    **_PLAIN,
-}
-_MNIST = {"data": "mnist", "version": "2017", "images": 6, "scale": SCALES, "ratio": RATIOS, **_PLAIN}
+_DIGITS = {"data": "digits", "version": "2017", "images": 2, "scale": SCALES, "ratio": [10.0, 0.001]} | _PLAIN
+_MNIST = {"data": "mnist", "version": "2017", "images": 6, "scale": SCALES, "ratio": RATIOS} | _PLAIN
 _FULL = _MNIST | {"version": "2019", "images": 20}
 
 
