@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
+from typing import Any
 
 import joblib
 
@@ -14,13 +16,16 @@ from advnb import checks
 BACKENDS = ("loky", "threading", "dask", "ray")
 CLUSTERS = ("dask", "ray")
 
+Execute = Callable[[Iterable[Any]], Iterator[Any]]
+"""Takes ``joblib.delayed`` calls, as they are needed, and yields their results in any order."""
+
 CONNECT_SECONDS = 15
 """How long to wait for a dask scheduler to answer."""
 
 
 @contextmanager
-def engine(jobs: int | None, backend: str | None, address: str | None) -> Iterator[joblib.Parallel]:
-    """Give a ``joblib.Parallel`` that yields results as they come, in any order.
+def engine(jobs: int | None, backend: str | None, address: str | None) -> Iterator[Execute]:
+    """Give what executes calls and yields each result as it comes (from ray, each round of results).
 
     ``jobs`` is how many trials run at once, -1 for one a core; None means 1 on this machine and all workers of a
     cluster. Local worker processes share the cores out among themselves (joblib sets their number of threads).
@@ -41,18 +46,18 @@ def engine(jobs: int | None, backend: str | None, address: str | None) -> Iterat
         )
     n_jobs = jobs or (-1 if name in CLUSTERS else 1)
     if name == "dask":
-        with _dask(str(address), n_jobs) as parallel:
-            yield parallel
+        with _dask(str(address), n_jobs) as execute:
+            yield execute
     elif name == "ray":
-        with _ray(str(address), n_jobs) as parallel:
-            yield parallel
+        with _ray(str(address), n_jobs) as execute:
+            yield execute
     else:
         with joblib.parallel_config(name, n_jobs=n_jobs):
-            yield _parallel()
+            yield joblib.Parallel(return_as="generator_unordered")
 
 
 @contextmanager
-def _dask(address: str, n_jobs: int) -> Iterator[joblib.Parallel]:
+def _dask(address: str, n_jobs: int) -> Iterator[Execute]:
     _installed("dask", "distributed")
     from distributed import Client
 
@@ -61,11 +66,11 @@ def _dask(address: str, n_jobs: int) -> Iterator[joblib.Parallel]:
     except (OSError, ValueError) as error:
         raise ConnectionError(f"no dask scheduler answers at {address!r}: {error}") from error
     with client, joblib.parallel_config("dask", n_jobs=n_jobs, client=client):
-        yield _parallel()
+        yield joblib.Parallel(return_as="generator_unordered")
 
 
 @contextmanager
-def _ray(address: str, n_jobs: int) -> Iterator[joblib.Parallel]:
+def _ray(address: str, n_jobs: int) -> Iterator[Execute]:
     _installed("ray", "ray")
     ray = importlib.import_module("ray")
     importlib.import_module("ray.util.joblib").register_ray()
@@ -73,12 +78,15 @@ def _ray(address: str, n_jobs: int) -> Iterator[joblib.Parallel]:
         ray.init(address=address, ignore_reinit_error=True)
     except ConnectionError as error:
         raise ConnectionError(f"no ray cluster answers at {address!r}: {error}") from error
-    with joblib.parallel_config("ray", n_jobs=n_jobs):
-        yield _parallel()
+    # Ray's backend gives all results of a call at once: one trial a worker and call, so that each is stored soon.
+    with joblib.parallel_config("ray", n_jobs=n_jobs), joblib.Parallel() as parallel:
 
+        def in_rounds(tasks: Iterable[Any]) -> Iterator[Any]:
+            waiting = iter(tasks)
+            while batch := list(islice(waiting, joblib.effective_n_jobs())):
+                yield from parallel(batch)
 
-def _parallel() -> joblib.Parallel:
-    return joblib.Parallel(return_as="generator_unordered")
+        yield in_rounds
 
 
 def _installed(backend: str, package: str) -> None:

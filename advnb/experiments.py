@@ -99,7 +99,7 @@ def run(
     deadline = _Deadline(time_limit)
     known_device = None if backend in CLUSTERS else device_name(resolve_device(device))
     file = ResultsFile(results_folder(results), experiment.name, scale)
-    with engine(jobs, backend, address) as parallel, Writer(file) as writer, _first(file) as first:
+    with engine(jobs, backend, address) as execute, Writer(file) as writer, _first(file) as first:
         _same_dtype(experiment, writer)
         deadline.learn(writer.stored.values(), known_device)
         todo = [trial for trial in trials if _is_open(trial, writer, retry_errors)]
@@ -112,7 +112,7 @@ def run(
                 for trial in deadline.allowed(todo)
                 if _is_open(trial, writer, retry_errors)
             )
-            for record in parallel(tasks):
+            for record in execute(tasks):
                 deadline.learn([record], None)
                 _settle({"experiment": experiment.name, "scale": scale, **record}, writer, outcome)
                 bar.set_postfix(failed=outcome.failed, refresh=False)
@@ -142,9 +142,9 @@ def live(
         joblib.delayed(attempt)(experiment.trial, trial, device, experiment.dtype, catch=False)
         for trial in trials
     )
-    with engine(jobs, None, None) as parallel, _bar(experiment.name, Outcome(len(trials)), progress) as bar:
+    with engine(jobs, None, None) as execute, _bar(experiment.name, Outcome(len(trials)), progress) as bar:
         records = []
-        for record in parallel(tasks):
+        for record in execute(tasks):
             records.append({"scale": scale, **record})
             bar.update()
     return table(records)
