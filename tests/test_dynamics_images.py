@@ -14,6 +14,9 @@ from advnb.balls import L2
 from advnb.experiments import live
 from advnb.papers import dynamics_images as di
 from advnb.papers.dynamics_images import Scene
+from advnb.papers.dynamics_images.escape import escape
+from advnb.papers.dynamics_images.precision import precision
+from advnb.papers.dynamics_images.training import along_training
 
 F64 = torch.float64
 
@@ -274,7 +277,7 @@ def test_a_live_trial_is_a_function_of_its_parameters_and_seed():
     trial = next(
         t for t in di.FIG2.trials("live") if t.params["step"] == "relative" and t.params["scale"] == 10.0
     )
-    run = lambda seed: di.escape(**trial.params, seed=seed, device="cpu", dtype=F64)  # noqa: E731
+    run = lambda seed: escape(**trial.params, seed=seed, device="cpu", dtype=F64)  # noqa: E731
     first = run(0)
     assert first == run(0) != run(1)
     assert len(first["path"]) == 2 and len(first["path"][0]) == len(di.shown_steps("relative")) <= 60
@@ -306,19 +309,19 @@ def test_shown_steps_hold_the_first_and_the_last():
 
 
 def test_float32_freezes_where_float64_moves_and_neither_moves_at_constant_steps():
-    run = di.precision(**SMALL, scale=1000.0, ratio=10.0)
+    run = precision(**SMALL, scale=1000.0, ratio=10.0)
     assert min(run["margin_start"]) > 104  # exp(-104) is below the smallest float32
     assert run["zero32"] == [1.0, 1.0] and run["zero64"] == [0.0, 0.0]
     assert max(map(abs, run["relative32"])) < 1e-6 and min(run["relative64"]) > 0.5
     assert max(map(abs, run["constant32"] + run["constant64"])) < 1e-6
-    near = di.precision(**SMALL, scale=0.1, ratio=0.1)
+    near = precision(**SMALL, scale=0.1, ratio=0.1)
     assert near["zero32"] == [0.0, 0.0] and min(near["cosine32"]) > 0.9
 
 
 def test_along_training_returns_one_entry_an_epoch(monkeypatch):
-    monkeypatch.setattr(di, "STEPS", {"constant": 60, "relative": 60})
-    monkeypatch.setattr(di, "SETTLE", 30)
-    run = di.along_training(**SMALL, scale=1.0, ratio=0.1, lr=1e-3, optimizer="adam", epochs=[0, 2], examples=20,
+    monkeypatch.setitem(di.STEPS, "constant", 60)
+    monkeypatch.setitem(di.STEPS, "relative", 60)
+    run = along_training(**SMALL, scale=1.0, ratio=0.1, lr=1e-3, optimizer="adam", epochs=[0, 2], examples=20,
                             dtype=F64)  # fmt: skip
     assert run["moved"][0] == 0.0 and 0 < run["moved"][1] < 1
     for name in ("train_accuracy", "spread", "constant_loss_half", "relative_margin_start"):
