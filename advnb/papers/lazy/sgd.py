@@ -1,0 +1,229 @@
+"""SGD on the logistic loss that notices, exactly, when it leaves the lazy regime (section 5.1).
+
+One trajectory serves every radius: the networks trained with C0 = 10 and C0 = 40 are the same network at two times.
+A step costs two matrix products. How far the weights have moved is not computed at each step: a step moves no unit
+by more than lr sum_i |r_i| ||x_i|| / sqrt(m), with r_i the derivative of the loss at example i, and as long as the sum
+of these bounds stays inside, so do the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from advnb import checks
+from advnb.models import TwoLayer
+from advnb.papers.lazy.ball import largest_movement
+
+REDUCTIONS = ("mean", "sum")
+STOPS = ("step", "epoch")
+
+
+@dataclass(frozen=True)
+class Exit:
+    """Where a trajectory met a radius.
+
+    Attributes:
+        radius: C0 of the ball.
+        reached: whether the weights left that ball within the steps allowed.
+        step: how many steps the network that is shown has taken.
+        moved: its sqrt(m) max_s ||w_s - w_{s,0}||; at most ``radius`` unless the stop is that of the released code.
+        after: the same one step later, at the first iterate outside; that of the network itself if there is none.
+    """
+
+    radius: float
+    reached: bool
+    step: int
+    moved: float
+    after: float
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """What :func:`lazy_sgd` saw: one ``Exit`` a radius, and how far the weights had ``moved`` after ``steps``."""
+
+    exits: list[Exit]
+    steps: list[int]
+    moved: list[float]
+
+
+Visit = Callable[[TwoLayer, Exit], Any]
+
+
+def lazy_sgd(
+    net: TwoLayer,
+    x: Tensor,
+    y: Tensor,
+    radii: Sequence[float],
+    *,
+    steps: int,
+    lr: float = 0.1,
+    batch: int = 64,
+    reduction: str = "mean",
+    stop: str = "step",
+    generator: torch.Generator | None = None,
+    visit: Visit | None = None,
+) -> Trajectory:
+    """Train ``net`` in place until it has left the largest of the lazy regimes, or for ``steps`` steps.
+
+    Parameters
+    ----------
+    net
+        A ReLU network; its biases, if it has any, are trained too, but do not count as movement.
+    x, y
+        Examples (n, d) and labels -1/+1 (n,).
+    radii
+        C0 of each ball, ascending.
+    lr, batch, reduction
+        SGD over a fresh permutation each epoch; the loss is the mean of a batch, or its sum.
+    stop
+        ``"step"``: show the last iterate inside the ball. ``"epoch"``, as the released code: show the network after
+        the first epoch that ends outside.
+    visit
+        Called with the network and its ``Exit`` as each radius is met, and at the end for radii that were not. It
+        must leave the network as it is.
+
+    Raises
+    ------
+    ValueError, TypeError
+        On labels other than -1 and +1, radii that do not ascend, unknown names, sizes out of range.
+    """
+    run = _Run(net, x, y, radii, lr, batch, reduction, stop, generator, visit)
+    limit = checks.count("steps", steps)
+    for rows, epoch_ends in run.batches():
+        if run.count >= limit or not run.open:
+            break
+        run.step(rows)
+        if stop == "epoch" and epoch_ends:
+            run.leave_if_outside([parameter.data for parameter in net.parameters()])
+    return run.close()
+
+
+class _Run:
+    """The state of one trajectory: iterate, its distance from the start, and the radii still ahead."""
+
+    def __init__(
+        self,
+        net: TwoLayer,
+        x: Tensor,
+        y: Tensor,
+        radii: Sequence[float],
+        lr: float,
+        batch: int,
+        reduction: str,
+        stop: str,
+        generator: torch.Generator | None,
+        visit: Visit | None,
+    ) -> None:
+        _check(net, x, y, radii)
+        checks.choice("stop", stop, STOPS)
+        self.mean = checks.choice("reduction", reduction, REDUCTIONS) == "mean"
+        self.net, self.x, self.y, self.generator = net, x, y, generator
+        self.lr, self.batch = checks.positive("lr", lr), checks.count("batch", batch)
+        self.by_step, self.visit = stop == "step", visit
+        self.norms = torch.linalg.vector_norm(x, dim=1)
+        self.start = net.weight.detach().clone()
+        self.rounding = float(
+            4 * net.m**0.5 * torch.finfo(x.dtype).eps * torch.linalg.vector_norm(self.start, dim=1).max()
+        )
+        self.open = [float(radius) for radius in radii]
+        self.bound, self.count, self.look_next = 0.0, 0, 1
+        self.exits: list[Exit] = []
+        self.path: list[tuple[int, float]] = [(0, 0.0)]
+
+    def batches(self) -> Iterator[tuple[Tensor, bool]]:
+        """Yield the rows of each batch and whether it is the last of its epoch, without end."""
+        while True:
+            order = torch.randperm(len(self.x), generator=self.generator).to(self.x.device)
+            parts = order.split(self.batch)
+            for k, rows in enumerate(parts):
+                yield rows, k == len(parts) - 1
+
+    def step(self, rows: Tensor) -> None:
+        """Take one step; show the iterate before it to every radius that the step crosses."""
+        x, y = self.x[rows], self.y[rows]
+        scale = self.lr / len(rows) if self.mean else self.lr
+        push, slopes = logistic_push(self.net, x, y)
+        push = push * scale
+        self.bound += float((push.abs() * self.norms[rows]).sum()) + self.rounding
+        unsure = self.by_step and self.bound > self.open[0]
+        previous = [parameter.detach().clone() for parameter in self.net.parameters()] if unsure else None
+        apply_push(self.net, x, push, slopes)
+        self.count += 1
+        if previous is not None:
+            self.leave_if_outside(previous)
+        elif self.count >= self.look_next:
+            self.look()
+
+    def look(self) -> float:
+        """Measure the movement, which also tightens the bound, and record it."""
+        self.bound = largest_movement(self.net.weight.data, self.start)
+        if self.count >= self.look_next:
+            self.path.append((self.count, self.bound))
+            self.look_next = max(self.count + 1, int(self.count * 1.25))
+        return self.bound
+
+    def leave_if_outside(self, shown: list[Tensor]) -> None:
+        """Close every radius below the present movement, showing the network with the parameters ``shown``."""
+        moved = self.look()
+        if not self.open or moved <= self.open[0]:
+            return
+        current = [parameter.data for parameter in self.net.parameters()]
+        self._set(shown)
+        before = largest_movement(self.net.weight.data, self.start)
+        while self.open and moved > self.open[0]:
+            self._show(Exit(self.open.pop(0), True, self.count - int(self.by_step), before, moved))
+        self._set(current)
+
+    def _set(self, values: list[Tensor]) -> None:
+        for parameter, value in zip(self.net.parameters(), values, strict=True):
+            parameter.data = value
+
+    def close(self) -> Trajectory:
+        """Show the last network to the radii that were not reached."""
+        moved = largest_movement(self.net.weight.data, self.start)
+        if self.path[-1][0] < self.count:
+            self.path.append((self.count, moved))
+        for radius in self.open:
+            self._show(Exit(radius, False, self.count, moved, moved))
+        return Trajectory(self.exits, [k for k, _ in self.path], [size for _, size in self.path])
+
+    def _show(self, exit: Exit) -> None:
+        self.exits.append(exit)
+        if self.visit is not None:
+            self.visit(self.net, exit)
+
+
+@torch.no_grad()
+def logistic_push(net: TwoLayer, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Return -d loss_i / d f(x_i) = y_i / (1 + exp(y_i f(x_i))) (n,) and a_s sigma'(h_s) (n, m)."""
+    h = net.preactivation(x)
+    slopes = (h > 0) * net.signs
+    f = torch.linalg.vecdot(h, slopes) / net.m**0.5
+    if net.top_bias is not None:
+        f = f + net.top_bias
+    return y * torch.sigmoid(-y * f), slopes
+
+
+@torch.no_grad()
+def apply_push(net: TwoLayer, x: Tensor, push: Tensor, slopes: Tensor) -> None:
+    """Add sum_i push_i grad f(x_i) to the parameters of ``net``: one matrix product, in place."""
+    slopes = slopes * (push / net.m**0.5)[:, None]
+    net.weight.addmm_(slopes.T, x)
+    if net.hidden_bias is not None and net.top_bias is not None:
+        net.hidden_bias.add_(slopes.sum(0))
+        net.top_bias.add_(push.sum())
+
+
+def _check(net: TwoLayer, x: Tensor, y: Tensor, radii: Sequence[float]) -> None:
+    if not isinstance(net, TwoLayer) or net.activation != "relu":
+        raise TypeError("net must be a TwoLayer network with activation 'relu'")
+    checks.images("x", x)
+    checks.real_targets(y, len(x), signs=True)
+    sizes = [checks.positive("radii", radius) for radius in radii]
+    if not sizes or sizes != sorted(set(sizes)):
+        raise ValueError(f"radii must be distinct and ascending; got {list(radii)}")
