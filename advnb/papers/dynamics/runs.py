@@ -151,7 +151,7 @@ FIGURE_1 = _float64(
         scale: {"scale": [0.01, 1.0, 100.0], "ratio": [0.1, 1.0, 10.0], "m": 16}
         for scale in ("live", "laptop", "full")
     },
-    {"live": 40, "laptop": 200, "full": 2000},
+    {"live": 20, "laptop": 200, "full": 2000},
 )
 
 FIGURE_1_ESCAPE = _float64(
@@ -161,7 +161,7 @@ FIGURE_1_ESCAPE = _float64(
         scale: {"scale": [0.01, 1.0, 100.0], "ratio": [0.1, 1.0, 10.0], "convention": ["minus", "plus"]}
         for scale in ("live", "laptop", "full")
     },
-    {"live": 8, "laptop": 50, "full": 1000},
+    {"live": 4, "laptop": 50, "full": 1000},
 )
 
 FIGURE_4 = _float64(
@@ -176,7 +176,7 @@ FIGURE_4 = _float64(
         },
         "full": {"scale": [0.01, 0.1, 1.0, 10.0, 100.0], "ratio": 10.0, "m": [4, 16, 64, 256, 1024, 4096]},
     },
-    {"live": 20, "laptop": 50, "full": 300},
+    {"live": 10, "laptop": 50, "full": 300},
 )
 
 THEOREM_5_1 = _float64(
@@ -187,7 +187,7 @@ THEOREM_5_1 = _float64(
         "laptop": [{"scale": [0.01, 1.0, 10.0, 100.0], "m": 16}, {"scale": 1.0, "m": [64, 256]}],
         "full": {"scale": [0.01, 1.0, 10.0, 100.0], "m": [16, 64, 256, 1024]},
     },
-    {"live": 12, "laptop": 60, "full": 500},
+    {"live": 6, "laptop": 60, "full": 500},
 )
 
 THEOREM_5_1_HIGH = _float64(
@@ -202,7 +202,7 @@ THEOREM_5_1_HIGH = _float64(
             "eps": [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0],
         },
     },
-    {"live": 5, "laptop": 10, "full": 50},
+    {"live": 3, "laptop": 10, "full": 50},
 )
 
 GENERAL_LOSS = _float64(
@@ -217,5 +217,5 @@ GENERAL_LOSS = _float64(
         }
         for scale in ("live", "laptop")
     },
-    {"live": 10, "laptop": 30},
+    {"live": 5, "laptop": 30},
 )
