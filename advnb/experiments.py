@@ -27,7 +27,7 @@ from advnb.engines import CLUSTERS, engine
 from advnb.plain import canonical
 from advnb.provenance import device_name, resolve_device
 from advnb.results import results_folder, table
-from advnb.store import Record, ResultsFile, Writer
+from advnb.store import Record, ResultsFile, Writer, key
 from advnb.trials import SCALES, Experiment, Tolerance, Trial, find
 from advnb.verification import verify
 
@@ -76,48 +76,40 @@ def run(
 
     A trial that raises is stored with its error, and tried again only if ``retry_errors``. Several processes may
     run one experiment: all but the first take the trials in random order, so that they seldom meet on one.
-
-    Args:
-        experiment: what to run.
-        scale: "live", "laptop" or "full".
-        jobs: how many trials run at once (see ``advnb.engines.engine``).
-        backend: "loky" (processes; the default), "threading", "dask" or "ray".
-        address: where the dask scheduler or the ray cluster listens.
-        device: "cpu", "cuda", "cuda:N", or "auto" for a GPU if there is one; resolved where the trial runs.
-        seeds: run these seeds and not the declared ones.
-        only: run these parameters alone (see ``Experiment.trials``).
-        time_limit: minutes after which no trial is begun, nor one whose like took longer than what is left. The
-            trials under way are finished and stored.
-        retry_errors: run the trials again that have raised.
-        progress: draw a progress bar with the time left on stderr.
-        results: the folder of the results files (see ``advnb.results.results_folder``).
+    ``jobs``, ``backend`` and ``address`` are those of ``advnb.engines.engine``; ``seeds`` and ``only`` choose
+    trials as in ``Experiment.trials``; ``device`` may be "auto" and is resolved where the trial runs.
+    ``time_limit`` is in minutes: no trial is begun after it, nor one whose like took longer than what is left,
+    and those under way are finished and stored. ``progress`` draws a bar with the time left on stderr.
 
     Raises ``ValueError`` for a wrong argument and ``ResultsError`` for a damaged results file, before anything
     is computed.
     """
     trials = experiment.trials(scale, seeds=seeds, only=only)
     deadline = _Deadline(time_limit)
-    known_device = None if backend in CLUSTERS else device_name(resolve_device(device))
+    here = None if backend in CLUSTERS else device_name(resolve_device(device))
     file = ResultsFile(results_folder(results), experiment.name, scale)
     with engine(jobs, backend, address) as execute, Writer(file) as writer, _first(file) as first:
         _same_dtype(experiment, writer)
-        deadline.learn(writer.stored.values(), known_device)
+        deadline.learn(writer.stored.values(), here)
         todo = [trial for trial in trials if _is_open(trial, writer, retry_errors)]
         if not first:
             random.SystemRandom().shuffle(todo)
         outcome = Outcome(asked=len(trials), before=len(trials) - len(todo))
+        tasks = (
+            joblib.delayed(attempt)(experiment.trial, trial, device, experiment.dtype)
+            for trial in deadline.allowed(todo)
+            if _is_open(trial, writer, retry_errors)
+        )
+        tried = set()
         with _bar(f"{experiment.name} {scale}", outcome, progress) as bar:
-            tasks = (
-                joblib.delayed(attempt)(experiment.trial, trial, device, experiment.dtype)
-                for trial in deadline.allowed(todo)
-                if _is_open(trial, writer, retry_errors)
-            )
             for record in execute(tasks):
+                tried.add(key(record))
                 deadline.learn([record], None)
                 _settle({"experiment": experiment.name, "scale": scale, **record}, writer, outcome)
                 bar.set_postfix(failed=outcome.failed, refresh=False)
                 bar.update()
-    outcome.left = sum(trial.key not in writer.stored for trial in todo)
+    waiting = (trial for trial in todo if trial.key not in tried)
+    outcome.left = sum(_is_open(trial, writer, retry_errors) for trial in waiting)
     outcome.elsewhere = len(todo) - outcome.stored - outcome.failed - outcome.left
     return outcome
 

@@ -252,6 +252,11 @@ def test_errors_are_recorded_and_tried_again_only_when_asked(tmp_path, monkeypat
     assert counts(go(PICKY, tmp_path, retry_errors=True)) == (4, 4, 0, 0, 0)
 
 
+def test_errors_that_the_time_leaves_over_are_told_as_left(tmp_path):
+    go(PICKY, tmp_path)
+    assert counts(go(PICKY, tmp_path, retry_errors=True, time_limit=1e-9)) == (4, 2, 0, 0, 2)
+
+
 def test_a_trial_that_fails_again_is_recorded_again(tmp_path):
     go(PICKY, tmp_path)
     assert counts(go(PICKY, tmp_path, retry_errors=True)) == (4, 2, 0, 2, 0)
