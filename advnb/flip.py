@@ -92,6 +92,10 @@ class _Line:
 
     def __init__(self, h: Tensor, rate: Tensor, top: Tensor, f: Tensor, steepness: Tensor) -> None:
         self.h, self.rate, self.top, self.f, self.steepness = h, rate, top, f, steepness
+        # Root mean squares of the m terms of f and of its slope: rounding errors are of this size.
+        unit = ROUNDING * torch.finfo(h.dtype).eps * top[0].abs()
+        self.noise = unit * torch.linalg.vector_norm(h, dim=1)
+        self.slope_noise = unit * torch.linalg.vector_norm(rate, dim=1)
 
     def first_zero_downhill(self) -> Tensor:
         """Return the first zero in the direction in which |f| falls at first, (n,); 0 where f is 0, inf for none."""
@@ -115,8 +119,8 @@ class _Line:
         side = self.f.sign()
         far = self._far(slice(None), side, reach)
         switched = torch.where((self.h > 0) != (far > 0), far.abs_(), 0)
-        fall = torch.stack([switched @ self.top.clamp(max=0), -switched @ self.top.clamp(min=0)])
-        bound = self.f.abs() + reach * self.steepness + torch.where(side > 0, fall[0], fall[1])
+        fall = torch.where(side > 0, switched @ self.top.clamp(max=0), switched @ -self.top.clamp(min=0))
+        bound = self.f.abs() + reach * self.steepness + fall
         unsure = ~(bound > 0) | reach.isinf()
         return (unsure & (self.f != 0) & (self.steepness > 0)).nonzero().squeeze(1)
 
@@ -128,17 +132,14 @@ class _Line:
         knots, jumps = self._kinks(rows, direction, reach)
         start = torch.zeros_like(reach)[:, None]
         knots = torch.cat([start, knots], 1)
-        slopes = (
-            torch.cat([(direction * self.steepness[rows])[:, None], jumps], 1).cumsum_(1).mul_(side[:, None])
-        )
-        heights = self.f[rows].abs()[:, None] + torch.cat(
-            [start, slopes[:, :-1] * knots.diff(dim=1)], 1
-        ).cumsum_(1)
+        slopes = torch.cat([(direction * self.steepness[rows])[:, None], jumps], 1).cumsum(1) * side[:, None]
+        rises = torch.cat([start, slopes[:, :-1] * knots.diff(dim=1)], 1)
+        heights = self.f[rows].abs()[:, None] + rises.cumsum(1)
         # A segment holds the zero if |f| is spent at its right end; the last one if its own line gets there in reach.
         endless = reach.isinf()
         slopes[endless, -1] = side[endless] * self._final_slope(rows[endless], direction[endless])
         last = torch.where(slopes[:, -1] < 0, knots[:, -1] - heights[:, -1] / slopes[:, -1], torch.inf)
-        rounding = self._rounding(rows, knots[:, 1:])
+        rounding = self.noise[rows, None] + self.slope_noise[rows, None] * knots[:, 1:]
         spent = torch.cat([heights[:, 1:] <= rounding, (last.isfinite() & (last <= reach))[:, None]], 1)
         segment = spent.int().argmax(1, keepdim=True)
         left, slope, height = (values.gather(1, segment).squeeze(1) for values in (knots, slopes, heights))
@@ -175,13 +176,7 @@ class _Line:
         """
         rate = direction[:, None] * self.rate[rows]
         slope = rate.clamp_min(0) @ self.top
-        noise = torch.linalg.vector_norm(rate, dim=1) * self.top[0].abs() * torch.finfo(rate.dtype).eps
-        return slope.masked_fill(slope.abs() <= ROUNDING * noise, 0)
-
-    def _rounding(self, rows: Tensor, knots: Tensor) -> Tensor:
-        """Return the size of rounding errors in f at each knot, from the root mean square of its m terms."""
-        h, rate = (torch.linalg.vector_norm(part, dim=1)[rows, None] for part in (self.h, self.rate))
-        return ROUNDING * torch.finfo(self.h.dtype).eps * self.top[0].abs() * (h + rate * knots)
+        return slope.masked_fill(slope.abs() <= self.slope_noise[rows], 0)
 
     def _far(self, rows: Tensor | slice, direction: Tensor, reach: Tensor) -> Tensor:
         """Return the preactivations at the far end of the search, those at a huge t if that is infinite."""
@@ -197,6 +192,8 @@ def _check(net: TwoLayer, x: Tensor) -> None:
         raise ValueError(
             f"net must have activation 'relu', which makes f piecewise linear; got {net.activation!r}"
         )
+    if net.weight.dtype not in (torch.float32, torch.float64):
+        raise TypeError(f"net must be in float32 or float64; got {net.weight.dtype}")
     checks.images("x", x)
     for what in ("dtype", "device"):
         if getattr(x, what) != getattr(net.weight, what):

@@ -284,6 +284,8 @@ def test_errors():
         minimal_flip(torch.nn.Linear(2, 1), x)
     with pytest.raises(ValueError, match=r"net must have activation 'relu'.*; got 'softplus'"):
         minimal_flip(TwoLayer(2, 3, activation="softplus", dtype=torch.float64), x)
+    with pytest.raises(TypeError, match=r"net must be in float32 or float64; got torch.bfloat16"):
+        minimal_flip(TwoLayer(2, 3, dtype=torch.bfloat16), x.bfloat16())
     with pytest.raises(ValueError, match=r"x must have the dtype of net, torch.float64; got torch.float32"):
         minimal_flip(net, x.float())
     with pytest.raises(ValueError, match="x must have the device of net, cpu; got meta"):
