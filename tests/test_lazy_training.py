@@ -128,11 +128,14 @@ class TestExit:
     def test_biases_are_those_of_the_network_shown(self):
         net, x, y = problem(2, bias=True)
         shown = []
-        lazy_sgd(net, x, y, [1.0], steps=60, batch=8, lr=0.5, generator=seeded(2),
-                 visit=lambda net, exit: shown.append((exit.step, net.hidden_bias.clone(), net.top_bias.clone())))  # fmt: skip
+
+        def keep(net, exit):
+            shown.append((exit.step, *(p.detach().clone() for p in net.parameters())))
+
+        lazy_sgd(net, x, y, [1.0], steps=60, batch=8, lr=0.5, generator=seeded(2), visit=keep)
         again, x, y = problem(2, bias=True)
         lazy_sgd(again, x, y, [1e6], steps=shown[0][0], batch=8, lr=0.5, generator=seeded(2))
-        assert torch.equal(shown[0][1], again.hidden_bias) and torch.equal(shown[0][2], again.top_bias)
+        assert all(torch.equal(p, q) for p, q in zip(shown[0][1:], again.parameters(), strict=True))
 
     def test_watching_does_not_change_the_trajectory(self):
         net, x, y = problem(3)
@@ -169,14 +172,14 @@ class TestExit:
     def test_errors(self):
         net, x, y = problem(0)
         cases = [
-            (dict(radii=[2.0, 1.0]), "radii must be distinct and ascending"),
-            (dict(radii=[]), "radii must be distinct and ascending"),
-            (dict(radii=[-1.0]), "radii must be a finite number above 0"),
-            (dict(stop="batch"), "stop must be one of 'epoch', 'step'"),
-            (dict(reduction="max"), "reduction must be one of 'mean', 'sum'"),
-            (dict(lr=0), "lr must be a finite number above 0"),
-            (dict(steps=0), "steps must be at least 1"),
-            (dict(y=y + 1), "y must hold the labels -1 and \\+1"),
+            ({"radii": [2.0, 1.0]}, "radii must be distinct and ascending"),
+            ({"radii": []}, "radii must be distinct and ascending"),
+            ({"radii": [-1.0]}, "radii must be a finite number above 0"),
+            ({"stop": "batch"}, "stop must be one of 'epoch', 'step'"),
+            ({"reduction": "max"}, "reduction must be one of 'mean', 'sum'"),
+            ({"lr": 0}, "lr must be a finite number above 0"),
+            ({"steps": 0}, "steps must be at least 1"),
+            ({"y": y + 1}, "y must hold the labels -1 and \\+1"),
         ]
         for change, message in cases:
             arguments = {"x": x, "y": y, "radii": [1.0], "steps": 3} | change

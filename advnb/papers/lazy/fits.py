@@ -1,0 +1,88 @@
+"""What the figures are read for: exponents in d with intervals, the movement law, thresholds of a transition."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from advnb.papers.dynamics.fits import Exponent, exponent
+
+PER_RADIUS = ("radius", "reached", "step", "moved", "after", "test_error", "eta", "eta_median", "norm", "norm_median",
+              "relative", "relative_median", "gradient", "gradient_median", "value", "flippable", "norm_released",
+              "success", "robust_error")  # fmt: skip
+"""Fields of ``trials.flips_after_training`` with one entry a radius."""
+
+SETTING = ["data", "units", "m", "bias", "reduction", "stop", "mode", "radius"]
+"""What the dimension is varied at; what a grid leaves at its default is no column."""
+
+
+def by_radius(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each trial and radius, with d = side^2, from a table of ``flips_after_training`` trials."""
+    rows = table.drop(columns=["path_steps", "path_moved"]).explode(list(PER_RADIUS), ignore_index=True)
+    numbers = [name for name in PER_RADIUS if name not in ("success", "robust_error", "reached")]
+    rows[numbers] = rows[numbers].astype(float)
+    return rows.assign(d=rows["side"] ** 2, reached=rows["reached"].astype(bool))
+
+
+def exponents(
+    rows: pd.DataFrame, fields: list[str], ranges: dict[str, int] | None = None, *, minimum_sides: int = 3
+) -> pd.DataFrame:
+    """Fit field ~ d^p in each setting: a row a setting and range of d, a column a field with its ``Exponent``.
+
+    ``rows`` come from :func:`by_radius`; radii that training did not reach are left out. ``ranges`` names the smallest
+    d of each fit, by default all of them and d >= 100. Intervals are bootstrapped over seeds. A setting with fewer than
+    ``minimum_sides`` values of d in a range is left out.
+    """
+    rows = rows[rows["reached"]].astype({"d": float})
+    by = [name for name in SETTING if name in rows]
+    fits: list[dict[str, object]] = []
+    for setting, group in rows.groupby(by, dropna=False):
+        for name, smallest in (ranges or {"all d": 0, "d >= 100": 100}).items():
+            part = group[group["d"] >= smallest]
+            if part["d"].nunique() >= minimum_sides:
+                values: dict[str, Exponent] = {field: exponent(part, "d", field, "seed") for field in fields}
+                fits.append({**dict(zip(by, setting, strict=True)), "range": name, **values})
+    return pd.DataFrame(fits)
+
+
+def movement_law(steps: ArrayLike, moved: ArrayLike, *, after: int = 50) -> tuple[float, float, float]:
+    """Fit moved = a + b log(steps) from step ``after`` on; return a, b and the R^2 of the fit.
+
+    Solving it for the steps foresees when a radius that was not reached would be. Raises with fewer than three points.
+    """
+    t, y = np.asarray(steps, float), np.asarray(moved, float)
+    late = t >= max(after, 1)
+    if late.sum() < 3:
+        raise ValueError(
+            f"movement_law needs three recorded steps from step {after} on; got {int(late.sum())}"
+        )
+    slope, intercept = np.polyfit(np.log(t[late]), y[late], 1)
+    left = y[late] - intercept - slope * np.log(t[late])
+    spread = ((y[late] - y[late].mean()) ** 2).sum()
+    return float(intercept), float(slope), float(1 - (left**2).sum() / spread) if spread > 0 else 1.0
+
+
+def steps_to_reach(radius: float, intercept: float, slope: float) -> float:
+    """Return the step at which a law of :func:`movement_law` meets ``radius``; infinite if it does not grow."""
+    if slope <= 0:
+        return float("inf")
+    exponent_ = (radius - intercept) / slope
+    return float(np.exp(exponent_)) if exponent_ < 700 else float("inf")
+
+
+def crossing(x: ArrayLike, y: ArrayLike, level: float) -> float:
+    """Return where ``y`` first crosses ``level``, between the points of ``x`` (ascending); NaN if it does not.
+
+    R50 is the crossing of robust accuracy over the budget at 0.5, and R5 at 0.05. Raises if x does not ascend.
+    """
+    at, values = np.asarray(x, float), np.asarray(y, float)
+    if at.shape != values.shape or len(at) < 2 or not (np.diff(at) > 0).all():
+        raise ValueError("crossing needs ascending x and as many y, at least two")
+    above: NDArray[np.bool_] = values >= level
+    change = np.flatnonzero(above[1:] != above[:-1])
+    if len(change) == 0:
+        return float("nan")
+    k = int(change[0])
+    share = (level - values[k]) / (values[k + 1] - values[k])
+    return float(at[k] + share * (at[k + 1] - at[k]))
