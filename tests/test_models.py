@@ -278,3 +278,9 @@ def test_classifier_arguments():
         ValueError, match=r"normalisation must hold one value for each of 1 channels; got \(0.1, 0.2\)"
     ):
         mnist_cnn(normalisation=((0.1, 0.2), (1.0, 1.0)))
+
+
+def test_a_two_layer_network_can_be_traced():
+    net = TwoLayer(6, 4, activation="softplus", generator=torch.Generator().manual_seed(0))
+    x = torch.rand((3, 1, 2, 3), generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(fx.symbolic_trace(net)(x), net(x))
