@@ -125,13 +125,18 @@ def aggregate(
 
 
 def label(table: pd.DataFrame) -> str:
-    """Return where the rows of ``table`` come from: "laptop scale, 5 seeds, AMD EPYC, 2026-11-21"."""
+    """Return where the rows of ``table`` come from: "laptop scale, 5 seeds, AMD EPYC, 2026-11-21".
+
+    A live run has no date: it is as old as the page that shows it, and a notebook run again must not change.
+    """
     scales = " and ".join(scale for scale in SCALES if scale in set(table["run_scale"]))
     seeds = table["seed"].nunique()
     devices = " and ".join(sorted(set(table["run_device_name"])))
-    days = sorted({date[:10] for date in table["run_date"]})
-    dates = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
-    return f"{scales} scale, {seeds} seed{'s' if seeds != 1 else ''}, {devices}, {dates}"
+    origin = f"{scales} scale, {seeds} seed{'s' if seeds != 1 else ''}, {devices}"
+    days = sorted({date[:10] for date in table.loc[table["run_scale"] != "live", "run_date"]})
+    if not days:
+        return origin
+    return f"{origin}, {days[0] if len(days) == 1 else f'{days[0]} to {days[-1]}'}"
 
 
 def _interval(values: np.ndarray, confidence: float, resamples: int, seed: int) -> tuple[float, float]:

@@ -155,3 +155,9 @@ def test_a_label_says_where_numbers_are_from(folder):
         "run_date": ["2026-11-20T1", "2026-11-21T2"],
     }
     assert label(pd.DataFrame(rows)) == "full scale, 1 seed, A and B, 2026-11-20 to 2026-11-21"
+
+
+def test_the_label_of_a_live_run_stays_the_same_tomorrow():
+    row = {"run_scale": "live", "seed": 0, "run_device_name": "A", "run_date": "2026-11-20T08:00:00Z"}
+    tomorrow = row | {"run_date": "2026-11-21T08:00:00Z"}
+    assert label(pd.DataFrame([row])) == label(pd.DataFrame([tomorrow])) == "live scale, 1 seed, A"
