@@ -46,7 +46,7 @@ test: $(READY) ## Test everything: module, notebooks, and the built book in a br
 	$(BIN)/python -m pytest -m "not browser"
 	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider $(NOTEBOOKS)
 	CI=1 $(MAKE) --no-print-directory book
-	ADVNB_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -m browser
+	ADVNB_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -m browser tests/browser
 
 check: $(READY) ## Run the tests that need no browser and no notebook
 	$(BIN)/python -m pytest -m "not browser and not slow"
