@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import curve_fit
 
 from advnb.papers.dynamics.fits import Exponent, exponent
 
@@ -86,3 +87,36 @@ def crossing(x: ArrayLike, y: ArrayLike, level: float) -> float:
     k = int(change[0])
     share = (level - values[k]) / (values[k + 1] - values[k])
     return float(at[k] + share * (at[k + 1] - at[k]))
+
+
+def robust_radius(c0: ArrayLike, d: ArrayLike, gain: float, stiffness: float) -> NDArray[np.float64]:
+    """The law R = gain C0 / (sqrt(d / 2) + stiffness C0) for the budget up to which training in the ball resists.
+
+    Moving every unit by C0 / sqrt(m) can add at most about C0 to the margin of a point on the unit sphere, and the
+    gradient, sqrt(d / 2) at the start, grows with C0 too; their quotient is the length of the flipping step. For
+    C0 << sqrt(d) this is proportional to C0 / sqrt(d) (Figure 4, left) and, at fixed R and d, a constant C0 = V sqrt(m)
+    (Figure 4, right).
+    """
+    c0, d = np.asarray(c0, float), np.asarray(d, float)
+    return gain * c0 / (np.sqrt(d / 2) + stiffness * c0)
+
+
+def fit_robust_radius(c0: ArrayLike, d: ArrayLike, radius: ArrayLike) -> tuple[float, float, float]:
+    """Fit the law of :func:`robust_radius` to measured thresholds on a log scale; return gain, stiffness and R^2.
+
+    Points with a radius that is not finite are left out; raises with fewer than three points.
+    """
+    c0, d, radius = (np.asarray(values, float) for values in (c0, d, radius))
+    use = np.isfinite(radius) & (radius > 0)
+    if use.sum() < 3:
+        raise ValueError(f"fit_robust_radius needs three finite thresholds; got {int(use.sum())}")
+
+    def law(points: NDArray[np.float64], gain: float, stiffness: float) -> NDArray[np.float64]:
+        return np.log(robust_radius(points[0], points[1], gain, stiffness))
+
+    target = np.log(radius[use])
+    points = np.stack([c0[use], d[use]])
+    (gain, stiffness), _ = curve_fit(law, points, target, p0=(0.5, 0.1), bounds=([1e-6, 0.0], [100.0, 100.0]))
+    left = target - law(points, gain, stiffness)
+    spread = ((target - target.mean()) ** 2).sum()
+    return float(gain), float(stiffness), float(1 - (left**2).sum() / spread) if spread > 0 else 1.0

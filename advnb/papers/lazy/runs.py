@@ -40,11 +40,11 @@ FIGURES_2_3 = _experiment(
     "figures_2_3",
     trials.flips_after_training,
     {
-        "live": {**_LIVE, "units": "pixels", "m": [200, 1000], "radii": [[10.0, 20.0]]},
+        "live": {**_LIVE, "units": "pixels", "m": [200, 1000], "radii": [[10.0, 20.0]], "bias": False},
         "laptop": [
             _grid(1000, 6000, [10.0, 20.0], units="pixels", bias=[False, True]),
-            _grid(10_000, 3000, [10.0], units="pixels"),
-            _grid(100_000, 2000, [10.0], sides=SIDES[:3], units="pixels"),
+            _grid(10_000, 3000, [10.0], units="pixels", bias=False),
+            _grid(100_000, 2000, [10.0], sides=SIDES[:3], units="pixels", bias=False),
         ],
         "full": {**_FULL, "units": ["pixels", "standardised"], "m": list(WIDTHS), "radii": RADII,
                  "bias": [False, True], "reduction": ["mean", "sum"], "steps": 100_000},

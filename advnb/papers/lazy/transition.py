@@ -1,0 +1,124 @@
+"""Figure 4: where projected adversarial training stops helping, over dimension and budget, width and radius."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from advnb.experiments import Experiment, Tolerance
+from advnb.models import TwoLayer
+from advnb.papers.lazy.adversarial import robust_accuracy, train_projected
+from advnb.papers.lazy.ball import largest_movement
+from advnb.papers.lazy.task import digit_pair
+
+Numbers = dict[str, Any]
+
+
+def projected(
+    *,
+    data: str,
+    side: int,
+    m: int,
+    budget: float,
+    epochs: int,
+    examples: int,
+    tests: int,
+    c0: float | None = None,
+    radius: float | None = None,
+    lr: float = 0.01,
+    reduction: str = "sum",
+    steps: int = 100,
+    test_steps: int = 100,
+    direction: str = "raw",
+    projection: str = "epoch",
+    keep: str = "projected",
+    seed: int,
+    device: str,
+    dtype: torch.dtype,
+) -> Numbers:
+    """Trial: robust accuracies on ``tests`` test images of a net trained by Algorithm 1 on ``examples`` images.
+
+    The weights stay within ``radius``, or ``c0`` / sqrt(m); exactly one of them is given. Fields are those of
+    ``adversarial.robust_accuracy``, the epochs run and the best one, the last robust accuracies on the training
+    set, before and after the projection, and ``moved``, the C0 of the weights that were kept.
+    """
+    if (c0 is None) == (radius is None):
+        raise ValueError(f"give either c0 or radius; got c0={c0!r} and radius={radius!r}")
+    within = radius if radius is not None else (c0 or 0.0) / m**0.5
+    generator = torch.Generator().manual_seed(seed)
+    both = digit_pair(data, side, "unit").subset(examples, test=tests, seed=seed).to(device, dtype)
+    net = TwoLayer(side * side, m, generator=generator, dtype=dtype).to(device).eval()
+    start = net.weight.detach().clone()
+    outcome = train_projected(
+        net, both.train, budget, within, epochs=epochs, lr=lr, reduction=reduction, steps=steps,
+        direction=direction, projection=projection, keep=keep, generator=generator,
+    )  # fmt: skip
+    return {
+        **robust_accuracy(net, both.test, budget, steps=test_steps),
+        "epochs_run": len(outcome.accuracy),
+        "best": outcome.best,
+        "train_after": outcome.accuracy[-1],
+        "train_before": outcome.before[-1],
+        "moved": largest_movement(net.weight.data, start),
+    }
+
+
+BUDGETS = [0.05, 0.08, 0.12, 0.2, 0.3, 0.45, 0.7, 1.0]
+ROUNDED = Tolerance(rtol=0.05, atol=0.03)
+"""Shares of a few hundred images, at the end of training in float32."""
+
+_SMALL: dict[str, Any] = {"data": "mnist", "examples": 500, "tests": 300, "epochs": 30, "steps": 10,
+                          "test_steps": 40}  # fmt: skip
+_LIVE: dict[str, Any] = {"data": "digits", "examples": 200, "tests": 100, "epochs": 25, "lr": 0.1, "steps": 8,
+                         "test_steps": 20}  # fmt: skip
+_FULL: dict[str, Any] = {"data": "mnist", "examples": 12665, "tests": 2115, "epochs": 200}
+
+FIGURE_4_LEFT = Experiment(
+    "lazy.figure_4_left",
+    projected,
+    {
+        "live": {**_LIVE, "side": [4, 8], "m": 200, "c0": 10.0, "budget": [0.1, 0.2, 0.4, 0.8]},
+        "laptop": {**_SMALL, "side": [5, 7, 10, 14, 18, 20, 25, 28], "m": 1000, "c0": 10.0, "budget": BUDGETS},
+        "full": {**_FULL, "side": list(range(5, 29)), "m": 1000, "c0": 10.0,
+                 "budget": [k / 20 for k in range(1, 21)], "reduction": ["sum", "mean"]},
+    },
+    {"live": 2, "laptop": 3, "full": 5},
+    tolerance=ROUNDED,
+)  # fmt: skip
+"""Robust accuracy over d and the budget, at m = 1000 and V = 10 / sqrt(m)."""
+
+FIGURE_4_RIGHT = Experiment(
+    "lazy.figure_4_right",
+    projected,
+    {
+        "live": {**_LIVE, "side": 8, "m": [100, 400], "radius": [0.25, 0.5, 1.0, 2.0], "budget": 0.3},
+        "laptop": {**_SMALL, "side": 28, "m": [250, 500, 1000, 2000], "budget": 0.2,
+                   "radius": [0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.5]},
+        "full": {**_FULL, "side": 28, "m": [100, 300, 1000, 3000, 10_000], "budget": 0.2,
+                 "radius": [k / 20 for k in range(1, 21)], "reduction": ["sum", "mean"]},
+    },
+    {"live": 2, "laptop": 3, "full": 5},
+    tolerance=ROUNDED,
+)  # fmt: skip
+"""Robust accuracy over the width and the radius V, at d = 784 and budget 0.2."""
+
+ALGORITHM_1 = Experiment(
+    "lazy.algorithm_1",
+    projected,
+    {
+        scale: [
+            {**grid, "projection": ["epoch", "step", "none"], "direction": ["raw", "unit"]},
+            {**grid, "projection": "epoch", "keep": "released", "direction": "raw"},
+        ]
+        for scale, grid in {
+            "live": {**_LIVE, "side": 8, "m": 200, "c0": 10.0, "budget": 0.3},
+            "laptop": {**_SMALL, "side": [10, 20], "m": 1000, "c0": 10.0, "budget": [0.12, 0.3]},
+            "full": {**_FULL, "side": [10, 20, 28], "m": 1000, "c0": 10.0, "budget": [0.05, 0.12, 0.2, 0.3],
+                     "reduction": ["sum", "mean"]},
+        }.items()
+    },
+    {"live": 2, "laptop": 3, "full": 5},
+    tolerance=ROUNDED,
+)  # fmt: skip
+"""Algorithm 1 and the released code's version of it, and training that may leave the ball."""
