@@ -137,6 +137,16 @@ def test_notebook_figures_have_alt_text(path):
 
 
 @notebooks
+def test_notebook_maths_needs_no_macros_of_the_book(path):
+    """JupyterLab does not read _config.yml, so a macro defined there would show as an error."""
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    macros = config["sphinx"]["config"]["mathjax3_config"]["tex"]["macros"]
+    used = re.compile(rf"\\({'|'.join(macros)})(?![A-Za-z])")
+    prose = [c.source for c in nbformat.read(path, 4).cells if c.cell_type == "markdown"]
+    assert [match.group() for text in prose for match in used.finditer(text)] == []
+
+
+@notebooks
 def test_notebook_checks_an_output(path):
     checked = [number for number, _, tags, _ in code_cells(path) if "nbval-check-output" in tags]
     assert checked, "no cell is tagged nbval-check-output"

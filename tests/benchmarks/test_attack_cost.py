@@ -19,6 +19,7 @@ from advnb.losses import frozen, loss_and_gradient
 from advnb.models import mnist_cnn
 
 STEPS = 5
+SLACK = 1.35
 
 
 def best_of(rounds: int, *functions: Callable[[], object]) -> list[float]:
@@ -57,12 +58,12 @@ def test_pgd_costs_little_more_than_its_gradients(problem):
 
     options = {"steps": STEPS, "random_start": False}
     limit, plain, traced, fast = best_of(
-        4,
+        6,
         gradients,
         lambda: pgd(model, x, y, Linf(0.1), **options),
         lambda: pgd(model, x, y, Linf(0.1), trace=True, **options),
         lambda: pgd(folded, x, y, Linf(0.1), **options),
     )
-    assert plain / limit < 1.25
-    assert traced / limit < 1.25 + 1.25 / STEPS  # one gradient more, at the last point
+    assert plain / limit < SLACK
+    assert traced / limit < SLACK * (1 + 1 / STEPS)  # one gradient more, at the last point
     assert fast / limit < 0.85
