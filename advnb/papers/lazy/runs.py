@@ -42,7 +42,7 @@ FIGURES_2_3 = _experiment(
     {
         "live": {**_LIVE, "units": "pixels", "m": [200, 1000], "radii": [[10.0, 20.0]], "bias": False},
         "laptop": [
-            _grid(1000, 6000, [10.0, 20.0], units="pixels", bias=[False, True]),
+            _grid(1000, 3000, [10.0, 20.0], units="pixels", bias=[False, True]),
             _grid(10_000, 3000, [10.0], units="pixels", bias=False),
             _grid(100_000, 2000, [10.0], sides=SIDES[:3], units="pixels", bias=False),
         ],
@@ -62,7 +62,7 @@ FIGURES_5_6 = _experiment(
             _grid(1000, 1500, RADII[0], units="unit", reduction="sum"),
             _grid(10_000, 1000, RADII[0][:3], units="unit", reduction="sum"),
             _grid(100_000, 60, [10.0], units="unit", reduction="sum"),
-            _grid(1000, 6000, [10.0, 20.0], units="unit", reduction="mean"),
+            _grid(1000, 4000, [10.0, 20.0], units="unit", reduction="mean"),
             _grid(10_000, 1500, [10.0], units="unit", reduction="mean"),
         ],
         "full": {**_FULL, "units": "unit", "m": list(WIDTHS), "radii": RADII, "reduction": ["sum", "mean"],
