@@ -131,7 +131,7 @@ def start_from(scene: Scene, start: Tensor, *, climb: str, lr: float = LEARNING_
 
 
 def per_image(table: pd.DataFrame) -> pd.DataFrame:
-    """Trials of :func:`escape` with one row an image, and what :func:`predicted_steps` foresees from the clean image.
+    """Trials of :func:`escape` with one row an image, and what :func:`predicted_steps` foresees.
 
     ``travel`` and ``saturation`` are steps to half of the range of the cross entropy at the trial's learning rate, with
     the gradient at the clean image; NaN for another loss.

@@ -100,8 +100,8 @@ def predicted_steps(
 ) -> tuple[Tensor, Tensor]:
     """Travel and saturation steps (see :func:`cross_entropy_steps`) to ``share`` of the cross entropy's range.
 
-    ``start`` and ``floor`` are the margins at the two ends and ``gradient`` the norm ||dm||, all (n,): what is needed
-    to foresee an escape time without running a step, if the margin is linear on the ball.
+    ``start`` and ``floor`` are the margins at the two ends of the way and ``gradient`` is the norm ||dm||, all (n,).
+    On a linear margin, ``floor`` is ``start`` minus or plus 2 eps ||dm||, and the foresight is exact for small steps.
     """
     begin, end = (nn.functional.softplus(-margin, threshold=40.0) for margin in (start, floor))
     target = begin + share * (end - begin)
