@@ -256,6 +256,7 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--only",
         nargs="+",
+        action="extend",
         metavar="KEY=VALUE",
         help="these parameters alone; a key given twice allows both values",
     )

@@ -58,7 +58,7 @@ def test_run_status_verify_and_load(call):
 
 
 def test_run_takes_seeds_and_parameters(call):
-    call("run toy.walk --scale laptop --seeds 0:2 7 --only steps=5 steps=10 scale=0.1 --quiet")
+    call("run toy.walk --scale laptop --seeds 0:2 7 --only steps=5 --only steps=10 scale=0.1 --quiet")
     table = results.load("toy.walk")
     assert (
         sorted(set(table.seed)) == [0, 1, 7] and set(table["scale"]) == {0.1} and set(table.steps) == {5, 10}
