@@ -265,14 +265,14 @@ def pgd(  # type: ignore[misc]  # the two signatures above leave most options to
         finite, unknown names and sizes out of range; nothing about the model has changed then.
     """
     objective = losses.resolve(loss)
-    _check(model, x, y, ball, objective, allow_train_mode)
+    check_problem(model, x, y, ball, objective, allow_train_mode)
     steps = checks.count("steps", steps)
     size = _step_size(step_size, ball)
     checks.choice("direction", direction, ("steepest", "gradient"))
     if fosc_below is not None and not fosc_below >= 0:
         raise ValueError(f"fosc_below must be at least 0; got {fosc_below!r}")
     begin = _start(x, ball, start, random_start, generator)
-    size_of_chunk = _chunk(chunk, x)
+    size_of_chunk = chunk_size(chunk, x)
     outcomes: list[Tensor | tuple[Tensor, Trace]] = []
     run = partial(
         ascend, steps=steps, step_size=size, direction=direction, fosc_below=fosc_below, trace=trace
@@ -355,7 +355,10 @@ def _network_gradient(
     return values, grad
 
 
-def _check(model: nn.Module, x: Tensor, y: Tensor, ball: Ball, loss: Loss, allow_train_mode: bool) -> None:
+def check_problem(
+    model: nn.Module, x: Tensor, y: Tensor, ball: Ball, loss: Loss, allow_train_mode: bool
+) -> None:
+    """Raise unless model, examples, targets and ball fit together, as attacks and criteria need them to."""
     if not isinstance(ball, Ball):
         raise TypeError(f"ball must be Linf(eps) or L2(eps); got {type(ball).__name__}")
     checks.eval_mode(model, allow_train_mode=allow_train_mode)
@@ -383,7 +386,8 @@ def _start(
     return start
 
 
-def _chunk(chunk: int | None, x: Tensor) -> int:
+def chunk_size(chunk: int | None, x: Tensor) -> int:
+    """Return how many examples go through the network at a time; :data:`CPU_CHUNK` images on a CPU by default."""
     if chunk is not None:
         return checks.count("chunk", chunk)
     return CPU_CHUNK if x.device.type == "cpu" and x.ndim == 4 else len(x)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from advnb import checks, losses
-from advnb.attacks import CPU_CHUNK
+from advnb.attacks import check_problem, chunk_size
 from advnb.balls import Ball
 from advnb.losses import Loss, PerExample
 
@@ -68,12 +68,10 @@ def convergence(
     """
     objective = losses.resolve(loss)
     _check(model, x_adv, x, y, ball, objective, allow_train_mode)
-    if chunk is None:
-        chunk = CPU_CHUNK if x.device.type == "cpu" and x.ndim == 4 else len(x)
     parts = []
     with losses.frozen(model):
         losses.check_model(model, x_adv, y, objective)
-        for rows in torch.arange(len(x), device=x.device).split(checks.count("chunk", chunk)):
+        for rows in torch.arange(len(x), device=x.device).split(chunk_size(chunk, x)):
             value, grad, _ = losses.loss_and_gradient(model, x_adv[rows], y[rows], objective)
             checks.finite_gradient(grad)
             parts.append((value, ball.gap(grad, x_adv[rows], x[rows]), ball.dual_norm(grad)))
@@ -127,15 +125,9 @@ def relative_fosc(
 def _check(
     model: nn.Module, x_adv: Tensor, x: Tensor, y: Tensor, ball: Ball, loss: Loss, allow_train_mode: bool
 ) -> None:
-    if not isinstance(ball, Ball):
-        raise TypeError(f"ball must be Linf(eps) or L2(eps); got {type(ball).__name__}")
-    checks.eval_mode(model, allow_train_mode=allow_train_mode)
-    checks.images("x", x, ball.box)
+    check_problem(model, x, y, ball, loss, allow_train_mode)
     checks.images("x_adv", x_adv)
     checks.same_shape("x_adv", x_adv, "x", x)
-    loss.check_targets(y, len(x))
-    if y.device != x.device:
-        raise ValueError(f"y must be on the device of x, {x.device}; got {y.device}")
     outside = ~ball.contains(x_adv, x)
     if bool(outside.any()):
         raise ValueError(
