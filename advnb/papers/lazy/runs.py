@@ -87,7 +87,7 @@ FIGURE_7 = _experiment(
         "full": {"data": "mnist", "side": 28, "m": 100_000, "units": ["unit", "pixels", "standardised"],
                  "radius": 10.0, "steps": 20_000, "reduction": ["sum", "mean"], "tests": 2115},
     },
-    {"live": 1, "laptop": 1, "full": 5},
+    {"live": 1, "laptop": 3, "full": 5},
 )  # fmt: skip
 """Figure 7: every single flip at d = 784, C0 = 10."""
 

@@ -1,0 +1,63 @@
+"""The law behind Figures 2, 3, 5 and 6: how the flipping step follows from d and C0, with two constants.
+
+A unit that is on and has moved by v_s changes the gradient by a_s v_s / sqrt(m). With ||v_s|| <= C0 / sqrt(m) and about
+half of the units on, the change is at most C0 / 2, if all of them move as far as they may and along one direction.
+It hardly overlaps with the gradient at the start, of length sqrt(d / 2), so that the squares add up:
+
+    ||grad f||^2 = d / 2 + (kappa C0)^2,    |f| = phi C0 ||x||,    phi <= kappa <= 1/2,
+
+and the flipping step, |f| / ||grad f|| as far as f is linear, follows.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+Numbers = NDArray[np.float64]
+
+
+class Law(NamedTuple):
+    """The constants of the law: ``kappa`` of the gradient, ``phi`` of the value; both without a unit."""
+
+    kappa: float
+    phi: float
+
+    def gradient(self, c0: ArrayLike, d: ArrayLike) -> Numbers:
+        """Return ||grad f|| after the weights have moved by ``c0`` / sqrt(m)."""
+        c0, d = np.asarray(c0, float), np.asarray(d, float)
+        return np.sqrt(d / 2 + (self.kappa * c0) ** 2)
+
+    def relative(self, c0: ArrayLike, d: ArrayLike) -> Numbers:
+        """Return the length of the flipping step over ||x||."""
+        return self.phi * np.asarray(c0, float) / self.gradient(c0, d)
+
+    def eta(self, c0: ArrayLike, d: ArrayLike) -> Numbers:
+        """Return the flipping step eta over ||x||, in units of 1 over the gradient's: eta = norm / ||grad f||."""
+        return self.relative(c0, d) / self.gradient(c0, d)
+
+    def exponent(self, c0: ArrayLike, d: ArrayLike) -> Numbers:
+        """Return the local slope of log ``relative`` over log d: -1/2 for d large against 2 (kappa c0)^2, else 0."""
+        c0, d = np.asarray(c0, float), np.asarray(d, float)
+        return -0.5 * d / (d + self.turn(c0))
+
+    def turn(self, c0: ArrayLike) -> Numbers:
+        """Return d = 2 (kappa c0)^2: at smaller d the step no longer depends on d, and eta falls as C0 grows."""
+        return 2 * (self.kappa * np.asarray(c0, float)) ** 2
+
+
+def fit_law(rows: pd.DataFrame) -> Law:
+    """Fit both constants to the trained networks among ``rows`` of ``by_radius``: medians over networks.
+
+    C0 is what each network has moved by, ``moved``, so that those which did not reach their radius count as well.
+    Raises ``ValueError`` if no row has moved.
+    """
+    rows = rows[(rows["radius"] > 0) & (rows["moved"] > 0)]
+    if rows.empty:
+        raise ValueError("fit_law needs networks that have moved; got none")
+    excess = (rows["gradient"] ** 2 - rows["d"] / 2) / rows["moved"] ** 2
+    value = rows["value"] / (rows["moved"] * rows["length"])
+    return Law(float(np.sqrt(max(excess.median(), 0.0))), float(value.median()))

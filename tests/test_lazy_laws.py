@@ -1,0 +1,70 @@
+"""The law of the flipping step: against its own limits, against networks built to follow it, and its errors."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from advnb.flip import minimal_flip
+from advnb.models import TwoLayer
+from advnb.papers.lazy.laws import Law, fit_law
+
+
+def rows(kappa, phi, length=3.0):
+    grid = [(c0, d) for c0 in (0.0, 10.0, 40.0) for d in (25, 784)]
+    return pd.DataFrame(
+        {
+            "radius": [c0 for c0, _ in grid],
+            "moved": [c0 for c0, _ in grid],
+            "d": [d for _, d in grid],
+            "length": length,
+            "gradient": [np.sqrt(d / 2 + (kappa * c0) ** 2) for c0, d in grid],
+            "value": [phi * c0 * length for c0, _ in grid],
+        }
+    )
+
+
+def test_constants_are_recovered_whatever_the_units_of_x():
+    for length in (1.0, 9.2):
+        law = fit_law(rows(0.35, 0.17, length))
+        assert law == pytest.approx((0.35, 0.17), rel=1e-9)
+
+
+def test_limits_of_the_law():
+    law = Law(0.35, 0.17)
+    assert law.exponent(10, 1e8) == pytest.approx(-0.5, abs=1e-5)
+    assert law.exponent(10, law.turn(10)) == pytest.approx(-0.25)
+    assert law.relative(1e9, 25) == pytest.approx(0.17 / 0.35)
+    d = np.array([100.0, 100.01])
+    slope = np.diff(np.log(law.relative(20, d))) / np.diff(np.log(d))
+    assert slope[0] == pytest.approx(float(law.exponent(20, 100.0)), abs=1e-4)
+
+
+def test_eta_rises_with_c0_up_to_the_turn_and_falls_after_it():
+    law, d = Law(0.35, 0.17), 100.0
+    peak = np.sqrt(d / 2) / law.kappa
+    eta = law.eta([0.8 * peak, peak, 1.25 * peak], d)
+    assert law.turn(peak) == pytest.approx(d)
+    assert eta[1] > eta[0] and eta[1] > eta[2]
+
+
+def test_a_network_whose_units_all_move_one_way_follows_it():
+    """Every unit moves by a_s C0 / sqrt(m) along x itself: kappa = phi = 1/2 up to the units that switch."""
+    generator = torch.Generator().manual_seed(0)
+    d, m, c0 = 400, 200_000, 10.0
+    net = TwoLayer(d, m, generator=generator).eval()
+    x = torch.nn.functional.normalize(torch.randn(1, d, generator=generator))
+    before = net(x).item()
+    with torch.no_grad():
+        net.weight += c0 / m**0.5 * net.signs[:, None] * x
+    law = Law(0.5, 0.5)
+    _, norm, gradient = minimal_flip(net, x)
+    assert abs(net(x).item() - before) == pytest.approx(law.phi * c0, rel=0.05)
+    assert gradient.item() == pytest.approx(float(law.gradient(c0, d)), rel=0.05)
+    # The step is long, 0.4 ||x||, and f is a little convex along it: units that x had switched on go off.
+    assert norm.item() == pytest.approx(float(law.relative(c0, d)), rel=0.25)
+
+
+def test_it_needs_networks_that_moved():
+    with pytest.raises(ValueError, match="networks that have moved"):
+        fit_law(rows(0.35, 0.17).query("radius == 0"))
