@@ -229,7 +229,7 @@ ONE_STEP = Experiment(
 )  # fmt: skip
 """Corollary 3.2: the same networks at the start, after lazy SGD and after projected adversarial training."""
 
-_C0 = [[1.0, 5.0, 10.0, 20.0, 40.0]]
+_C0 = [[1.0, 5.0, 10.0, 20.0, 30.0, 40.0]]
 
 WORST_WEIGHTS = Experiment(
     "lazy.worst_weights",
@@ -237,7 +237,7 @@ WORST_WEIGHTS = Experiment(
     {
         "live": {"d": [25, 100, 784], "m": 300, "c0": [[1.0, 5.0, 10.0, 20.0]], "points": 2},
         "laptop": [
-            {"d": [25, 100, 400, 784, 3136], "m": 1000, "c0": _C0, "points": 5},
+            {"d": [25, 49, 100, 196, 400, 625, 784, 3136], "m": 1000, "c0": _C0, "points": 5},
             {"d": [25, 100, 400, 784], "m": 10_000, "c0": _C0, "points": 2},
         ],
         "full": {"d": [25, 100, 400, 784, 3136, 12544], "m": [1000, 10_000, 100_000], "c0": _C0, "points": 10},
