@@ -13,7 +13,7 @@ from advnb.flip import minimal_flip
 from advnb.losses import logistic
 from advnb.models import TwoLayer
 from advnb.papers.lazy import ball, bound_trials, fits, runs, transition, trials
-from advnb.papers.lazy.adversarial import craft, robust_accuracy, train_projected
+from advnb.papers.lazy.adversarial import craft, robust_accuracy, robust_ceiling, train_projected
 
 F64 = torch.float64
 
@@ -66,6 +66,34 @@ class TestCraft:
         norm = minimal_flip(net, split.x).norm
         assert rates["exact"] == (right & (norm > 0.05)).double().mean().item()
         assert rates["worst"] <= min(rates["raw"], rates["unit"], rates["exact"]) <= rates["clean"]
+
+
+class TestCeiling:
+    def test_by_hand(self):
+        """On a line: + at 0 and 10, - at 1 and 2. The two - are near the first +; nothing is near the second."""
+        split = Split(torch.tensor([[0.0], [10.0], [1.0], [2.0]]), torch.tensor([1.0, 1.0, -1.0, -1.0]))
+        shares = [robust_ceiling(split, budget) for budget in (0.4, 0.5, 1.0, 4.0, 5.0)]
+        assert shares == [1.0, 0.75, 0.75, 0.5, 0.5]
+
+    def test_against_every_subset(self):
+        generator = torch.Generator().manual_seed(0)
+        for _ in range(20):
+            x = torch.randn(9, 2, generator=generator)
+            y = torch.randn(9, generator=generator).sign()
+            clash = (torch.cdist(x, x) <= 1.0) & (y[:, None] != y)
+            best = max(
+                len(chosen)
+                for bits in range(2**9)
+                if not clash[chosen := [i for i in range(9) if bits >> i & 1]][:, chosen].any()
+            )
+            assert robust_ceiling(Split(x, y), 0.5) == pytest.approx(best / 9)
+
+    def test_errors(self):
+        split = Split(torch.zeros(2, 1), torch.tensor([1.0, -1.0]))
+        with pytest.raises(ValueError, match="budget must be a finite number above 0"):
+            robust_ceiling(split, 0.0)
+        with pytest.raises(ValueError, match="y must hold the labels -1 and"):
+            robust_ceiling(Split(split.x, split.y * 2), 0.1)
 
 
 class TestTraining:
@@ -157,8 +185,9 @@ class TestTrials:
     def test_every_experiment_is_found(self):
         names = set(find("advnb.papers.lazy"))
         assert names == {f"lazy.{name}" for name in (
-            "algorithm_1", "bounds", "deviations", "figure_4_left", "figure_4_right", "figure_7", "figures_2_3",
-            "figures_5_6", "shrinking", "theorem_3_1")}  # fmt: skip
+            "algorithm_1", "bounds", "deviations", "figure_4_ceiling", "figure_4_elsewhere", "figure_4_left",
+            "figure_4_longer", "figure_4_right", "figure_7", "figures_2_3",
+            "figures_5_6", "one_step", "shrinking", "theorem_3_1", "worst_weights")}  # fmt: skip
 
     def test_flips_after_training(self):
         table = live(runs.FIGURES_5_6, seeds=1, only={"side": [4, 6, 8], "m": 200})
@@ -240,6 +269,30 @@ class TestFits:
         assert fits.robust_radius(10.0, 200.0, 0.5, 0.0) == pytest.approx(0.5)
         with pytest.raises(ValueError, match="three finite thresholds; got 2"):
             fits.fit_robust_radius([1, 2, 3], [1, 2, 3], [1.0, np.nan, 2.0])
+
+    def test_thresholds_of_each_seed(self):
+        table = pd.DataFrame(
+            {
+                "side": [5] * 6,
+                "seed": [0, 0, 0, 1, 1, 1],
+                "budget": [3, 1, 2] * 2,
+                "worst": [0, 1, 1, 0.6, 1, 0.8],
+            }
+        )
+        found = fits.thresholds(table, "budget", ["side"])
+        assert found["seed"].tolist() == [0, 1] and found["budget"].tolist()[0] == 2.5
+        assert np.isnan(found["budget"][1])
+        assert fits.thresholds(table, "budget", ["side"], level=0.7)["budget"][1] == 2.5
+
+    def test_the_interval_of_the_law(self):
+        generator = np.random.default_rng(3)
+        c0, d, seed = (part.ravel() for part in np.meshgrid([2.0, 8.0, 30.0], [25.0, 200.0, 784.0], range(4)))
+        radius = fits.robust_radius(c0, d, 0.4, 0.2) * np.exp(0.05 * generator.normal(size=len(d)))
+        points = pd.DataFrame({"c0": c0, "d": d, "seed": seed, "radius": radius})
+        law = fits.law_interval(points, ["c0", "d"], draws=100)
+        for name, truth in (("gain", 0.4), ("stiffness", 0.2)):
+            value, low, high = law[name]
+            assert low < truth < high and low < value < high and high - low < 0.1
 
     def test_exponents_leave_out_what_was_not_reached(self):
         rows = pd.DataFrame([

@@ -11,6 +11,8 @@ import warnings
 from dataclasses import dataclass, field
 
 import torch
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_bipartite_matching
 from torch import Tensor
 
 from advnb import checks
@@ -84,6 +86,19 @@ def robust_accuracy(net: TwoLayer, split: Split, budget: float, *, steps: int = 
     stays["exact"] = right & (minimal_flip(net, split.x).norm > budget)
     stays["worst"] = right & stays["raw"] & stays["unit"] & stays["exact"]
     return {name: float(kept.double().mean()) for name, kept in {"clean": right, **stays}.items()}
+
+
+def robust_ceiling(split: Split, budget: float) -> float:
+    """Return the largest robust accuracy on ``split`` that any classifier can have within ``budget``.
+
+    Of two examples of different classes at most 2 ``budget`` apart only one can be robust: their balls meet. The most
+    examples of which no two are so close are all but as many as a maximum matching pairs up (König's theorem).
+    """
+    checks.real_targets(split.y, len(checks.images("x", split.x)), signs=True)
+    x = split.x.flatten(1).double()
+    apart = torch.cdist(x[split.y > 0], x[split.y < 0], compute_mode="donot_use_mm_for_euclid_dist")
+    near = csr_array((apart <= 2 * checks.positive("budget", budget)).cpu().numpy())
+    return 1 - int((maximum_bipartite_matching(near) >= 0).sum()) / len(split)
 
 
 @torch.no_grad()

@@ -89,6 +89,20 @@ def crossing(x: ArrayLike, y: ArrayLike, level: float) -> float:
     return float(at[k] + share * (at[k + 1] - at[k]))
 
 
+def thresholds(
+    table: pd.DataFrame, along: str, by: list[str], *, field: str = "worst", level: float = 0.5
+) -> pd.DataFrame:
+    """Return for each group of ``by`` and each seed where ``field`` crosses ``level`` along ``along``.
+
+    The columns are ``by``, ``seed`` and ``along``; NaN where it does not cross.
+    """
+    rows = []
+    for key, part in table.groupby([*by, "seed"]):
+        part = part.sort_values(along)
+        rows.append((*key, crossing(part[along], part[field], level)))
+    return pd.DataFrame(rows, columns=[*by, "seed", along])
+
+
 def robust_radius(c0: ArrayLike, d: ArrayLike, gain: float, stiffness: float) -> NDArray[np.float64]:
     """The law R = gain C0 / (sqrt(d / 2) + stiffness C0) for the budget up to which training in the ball resists.
 
@@ -120,3 +134,24 @@ def fit_robust_radius(c0: ArrayLike, d: ArrayLike, radius: ArrayLike) -> tuple[f
     left = target - law(points, gain, stiffness)
     spread = ((target - target.mean()) ** 2).sum()
     return float(gain), float(stiffness), float(1 - (left**2).sum() / spread) if spread > 0 else 1.0
+
+
+def law_interval(
+    points: pd.DataFrame, by: list[str], *, draws: int = 300, seed: int = 0
+) -> dict[str, tuple[float, float, float]]:
+    """Fit the law to the columns ``c0``, ``d`` and ``radius`` of ``points``; value, low and high of its two numbers.
+
+    The interval (95 percent) resamples the seeds within each group of ``by``.
+    """
+    columns = ["c0", "d", "radius"]
+    best = fit_robust_radius(*(points[name] for name in columns))
+    groups = [part[columns].to_numpy(float) for _, part in points.groupby(by, dropna=False)]
+    generator = np.random.default_rng(seed)
+    drawn = np.array([
+        fit_robust_radius(*np.concatenate([
+            part[generator.integers(0, len(part), len(part))] for part in groups
+        ]).T)[:2]
+        for _ in range(draws)
+    ])  # fmt: skip
+    low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
+    return {name: (best[k], float(low[k]), float(high[k])) for k, name in enumerate(("gain", "stiffness"))}

@@ -8,7 +8,7 @@ import torch
 
 from advnb.experiments import Experiment, Tolerance
 from advnb.models import TwoLayer
-from advnb.papers.lazy.adversarial import robust_accuracy, train_projected
+from advnb.papers.lazy.adversarial import robust_accuracy, robust_ceiling, train_projected
 from advnb.papers.lazy.ball import largest_movement
 from advnb.papers.lazy.task import digit_pair
 
@@ -122,3 +122,82 @@ ALGORITHM_1 = Experiment(
     tolerance=ROUNDED,
 )  # fmt: skip
 """Algorithm 1 and the released code's version of it, and training that may leave the ball."""
+
+FIGURE_4_LONGER = Experiment(
+    "lazy.figure_4_longer",
+    projected,
+    {
+        "live": {**_LIVE, "side": 8, "m": 100, "c0": [5.0, 20.0], "budget": 0.3, "epochs": [25, 100]},
+        "laptop": [
+            {**_SMALL, "epochs": [30, 200], "side": 28, "m": 500, "budget": 0.2, "c0": [10.0, 17.0, 25.0, 40.0]},
+            {**_SMALL, "examples": 2000, "tests": 1000, "epochs": 200, "side": 28, "m": 500, "budget": 0.2,
+             "c0": 25.0},
+        ],
+        "full": {**_FULL, "side": 28, "m": [500, 1000], "budget": 0.2, "c0": [10.0, 17.0, 25.0, 40.0]},
+    },
+    {"live": 1, "laptop": 2, "full": 5},
+    tolerance=ROUNDED,
+)  # fmt: skip
+"""The right panel's column again with the paper's 200 epochs, and with four times the images."""
+
+FIGURE_4_ELSEWHERE = Experiment(
+    "lazy.figure_4_elsewhere",
+    projected,
+    {
+        "live": {**_LIVE, "side": 6, "m": 100, "c0": [4.0, 20.0], "budget": [0.1, 0.2, 0.4, 0.7]},
+        "laptop": [
+            {**_SMALL, "side": side, "m": 500, "c0": c0, "budget": budgets}
+            for side, c0, budgets in (
+                (10, 4.0, [0.08, 0.12, 0.2, 0.3]),
+                (10, 20.0, [0.3, 0.45, 0.6, 0.8]),
+                (20, 4.0, [0.03, 0.05, 0.08, 0.12, 0.2]),
+                (20, 20.0, [0.12, 0.2, 0.3, 0.45, 0.6]),
+            )
+        ],
+        "full": {**_FULL, "side": [7, 14, 20, 28], "m": [500, 4000], "c0": [2.0, 5.0, 20.0, 40.0],
+                 "budget": [k / 20 for k in range(1, 21)]},
+    },
+    {"live": 1, "laptop": 3, "full": 5},
+    tolerance=ROUNDED,
+)  # fmt: skip
+"""Points of (d, C0, m) that lie on neither panel of Figure 4: does the law that was fitted to the panels hold there?"""
+
+
+def separable(
+    *,
+    data: str,
+    side: int,
+    examples: int,
+    tests: int,
+    budgets: list[float],
+    seed: int,
+    device: str,
+    dtype: torch.dtype,
+) -> Numbers:
+    """Trial: ``adversarial.robust_ceiling`` of the test images that :func:`projected` uses, at each of ``budgets``.
+
+    Fields ``ceiling``, one entry a budget, and ``nearest``, half the distance of the closest pair of two classes.
+    """
+    split = digit_pair(data, side, "unit").subset(examples, test=tests, seed=seed).to(device, dtype).test
+    return {
+        "ceiling": [robust_ceiling(split, budget) for budget in budgets],
+        "nearest": float(torch.cdist(split.x[split.y > 0], split.x[split.y < 0]).min() / 2),
+    }
+
+
+CEILING_BUDGETS = [k / 20 for k in range(1, 21)]
+
+FIGURE_4_CEILING = Experiment(
+    "lazy.figure_4_ceiling",
+    separable,
+    {
+        "live": {"data": "digits", "side": [4, 8], "examples": 200, "tests": 100, "budgets": [CEILING_BUDGETS]},
+        "laptop": {"data": "mnist", "side": [5, 7, 10, 14, 18, 20, 25, 28], "examples": 500, "tests": 300,
+                   "budgets": [CEILING_BUDGETS]},
+        "full": {"data": "mnist", "side": list(range(5, 29)), "examples": 12665, "tests": 2115,
+                 "budgets": [CEILING_BUDGETS]},
+    },
+    {"live": 2, "laptop": 3, "full": 1},
+    tolerance=Tolerance(rtol=1e-3, atol=0.01),
+)  # fmt: skip
+"""How robust any classifier at all can be on these images: half of the budgets of Figure 4 are beyond it."""
