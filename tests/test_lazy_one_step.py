@@ -17,8 +17,10 @@ from advnb.models import TwoLayer
 from advnb.papers.lazy import one_step
 from advnb.papers.lazy.ball import movement
 from advnb.papers.lazy.one_step import adversary, several_steps
+from advnb.papers.lazy.searches import bisection, line_search
 
 F64 = torch.float64
+INF = math.inf
 
 
 def network(weight: list[list[float]], signs: list[float]) -> TwoLayer:
@@ -72,6 +74,42 @@ class TestSeveralSteps:
             several_steps(net, x, torch.ones(2, dtype=F64), rounds=0)
         with pytest.raises(ValueError, match="steps"):
             several_steps(net, x, torch.ones(2, dtype=F64), steps=0)
+
+
+class TestSearches:
+    def test_by_hand(self):
+        """f falls along the line as 0.43 - 25 eta."""
+        net, x = linear(), torch.tensor([[0.81, 0.5]], dtype=F64)
+        found = line_search(net, x)
+        assert found.eta.item() == pytest.approx(0.018) and found.passes.item() == 18
+        assert line_search(net, x, steps=17) == (torch.tensor([INF]), torch.tensor([17]))
+        halved = bisection(net, x)
+        assert 0.0172 - 1e-12 <= halved.eta.item() <= 0.0172 + 1e-6
+        assert halved.passes.item() <= 2 + 15  # at most one doubling; 0.0344 / 2^15 is about the width
+
+    def test_no_flip_on_the_line(self):
+        net = network([[1.0, 0.0], [0.0, 1.0]], [1.0, 1.0])
+        x = torch.tensor([[1.0, 1.0], [1.0, 2.0]], dtype=F64)
+        assert line_search(net, x, step=0.1, steps=30).eta.isinf().all()
+        assert bisection(net, x).eta.isinf().all()
+
+    def test_near_the_exact_answer(self):
+        net, x = scene(4, 50, 200, 100)
+        exact = minimal_flip(net, x, direction="descent").eta.abs()
+        above = line_search(net, x).eta - exact
+        assert ((above > -1e-12) & (above <= 1e-3 + 1e-12)).all()
+        assert (bisection(net, x).eta - exact).abs().max() <= 1e-6
+
+    def test_errors(self):
+        net, x = scene(0, 3, 4, 2)
+        for call, name in (
+            (lambda: line_search(net, x, step=0.0), "step"),
+            (lambda: line_search(net, x, steps=0), "steps"),
+            (lambda: bisection(net, x, width=0.0), "width"),
+            (lambda: bisection(net, x, doublings=0), "doublings"),
+        ):
+            with pytest.raises(ValueError, match=name):
+                call()
 
 
 class TestAdversary:
@@ -133,6 +171,9 @@ class TestTrials:
     def test_shares_rise_and_several_steps_never_lose(self):
         table = live(one_step.ONE_STEP, seeds=1)
         assert len(table) == 2 and table["reached"].all()
+        rows = one_step.by_network(table)
+        assert list(rows["network"][:3]) == ["start", "lazy SGD", "adversarial 2"] and len(rows) == 6
+        assert list(rows["d"]) == [36] * 3 + [64] * 3 and rows["one"][4] == table["one"][1][1]
         for row in table.itertuples():
             assert row.moved[0] == 0 and max(row.moved[1:]) <= 10
             assert (row.several <= row.one).all() and (row.several_nine <= row.one_nine).all()
@@ -141,6 +182,8 @@ class TestTrials:
 
     def test_resisting_weights_resist_more_the_larger_the_ball(self):
         table = live(one_step.WORST_WEIGHTS, seeds=1)
+        rows = one_step.by_c0(table)
+        assert list(rows["c0"][:4]) == [1, 5, 10, 20] and rows["worst"][5] == table["worst"][1][1]
         for row in table.itertuples():
             assert (row.worst >= row.pushed).all() and (row.several <= row.worst * (1 + 1e-6)).all()
             assert row.worst[0] < row.worst[1] and (row.worst <= math.sqrt(row.d) * (1 + 1e-6)).all()

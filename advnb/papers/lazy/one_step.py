@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -33,6 +34,11 @@ LENGTHS = (0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5, 10.0, 15.0, 2
 
 ANGLES = tuple(range(0, 91, 10))
 """Degrees between the two ways in which weights resist at x: a larger value and a smaller gradient."""
+
+SHARES = ("success", "robust_error", "several_error")
+PER_NETWORK = ("error", "value", "gradient", "flippable", "one", "several", "saved", "one_nine", "several_nine",
+               *SHARES)  # fmt: skip
+PER_C0 = ("start", "pushed", "worst", "several", "angle", "held")
 
 Numbers = dict[str, Any]
 
@@ -169,6 +175,28 @@ def _distances(net: TwoLayer, split: Split) -> Numbers:
         "robust_error": (need["one"][:, None] <= at).double().mean(0).tolist(),
         "several_error": (need["several"][:, None] <= at).double().mean(0).tolist(),
     }
+
+
+def by_network(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each trial and ``network`` from a table of :func:`before_and_after`, with d = side^2.
+
+    Networks are "start", "lazy SGD" and "adversarial 3" for a training budget of 3 / sqrt(d).
+    """
+    names: list[Any] = [
+        ["start", "lazy SGD", *(f"adversarial {budget:g}" for budget in budgets)]
+        for budgets in table["budgets"]
+    ]
+    rows = table.assign(d=table["side"] ** 2, network=names).explode(
+        ["network", "moved", *PER_NETWORK], ignore_index=True
+    )
+    numbers = ["moved", *(name for name in PER_NETWORK if name not in SHARES)]
+    return rows.astype(dict.fromkeys(numbers, float))
+
+
+def by_c0(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each trial and C0 from a table of :func:`worst_weights`."""
+    rows = table.explode(["c0", *PER_C0], ignore_index=True)
+    return rows.astype(dict.fromkeys(["c0", *PER_C0], float))
 
 
 def worst_weights(
