@@ -186,7 +186,7 @@ class TestTrials:
         names = set(find("advnb.papers.lazy"))
         assert names == {f"lazy.{name}" for name in (
             "algorithm_1", "bounds", "deviations", "figure_4_ceiling", "figure_4_elsewhere", "figure_4_left",
-            "figure_4_longer", "figure_4_right", "figure_7", "figures_2_3",
+            "figure_4_longer", "figure_4_plane", "figure_4_right", "figure_7", "figures_2_3",
             "figures_5_6", "one_step", "shrinking", "theorem_3_1", "worst_weights")}  # fmt: skip
 
     def test_flips_after_training(self):

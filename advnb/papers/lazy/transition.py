@@ -201,3 +201,19 @@ FIGURE_4_CEILING = Experiment(
     tolerance=Tolerance(rtol=1e-3, atol=0.01),
 )  # fmt: skip
 """How robust any classifier at all can be on these images: half of the budgets of Figure 4 are beyond it."""
+
+FIGURE_4_PLANE = Experiment(
+    "lazy.figure_4_plane",
+    projected,
+    {
+        "live": {**_LIVE, "side": 8, "m": 200, "c0": [2.0, 5.0, 10.0, 20.0, 40.0],
+                 "budget": [0.05, 0.1, 0.2, 0.3, 0.45, 0.7]},
+        "laptop": {**_SMALL, "side": [7, 14, 20], "m": 500, "c0": [2.5, 5.0, 10.0, 20.0, 40.0],
+                   "budget": [0.04, 0.08, 0.12, 0.2, 0.3, 0.45]},
+        "full": {**_FULL, "side": [7, 14, 20, 28], "m": 1000, "c0": [2.5, 5.0, 10.0, 20.0, 40.0],
+                 "budget": [k / 20 for k in range(1, 21)]},
+    },
+    {"live": 1, "laptop": 1, "full": 5},
+    tolerance=ROUNDED,
+)  # fmt: skip
+"""Robust accuracy over the budget and the radius, the plane that neither panel of Figure 4 shows."""
