@@ -107,6 +107,14 @@ class TestMended:
                         sound = mended.flip_probability_nearby(d, radius, shift, eps)
                         assert sound <= bounds.flip_probability_nearby(d, radius, shift, eps)
 
+    def test_the_second_set_by_hand(self):
+        gamma = 2 * math.exp(-2)  # log(2/gamma) = 2; m = e^6, so that sqrt(2 log(2 m/gamma)) = 4
+        m = math.exp(6)
+        share = math.erf((0.5 + 0.1 * (4 + 4)) / math.sqrt(2))
+        found = mended.sign_flips_nearby(16, m, 0.5 / 1.1, 0.1, gamma)
+        assert found == pytest.approx(m * share + math.sqrt(m))
+        assert mended.sign_flips_nearby(16, m, 5.0, 0.1, gamma) == m
+
     def test_eq_7_costs_the_gradient_bound_a_little(self):
         for d, m, c0 in ((784, 1e5, 1.0), (1e4, 1e9, 10.0)):
             assert mended.gradient(d, m, c0) < bounds.gradient(d, m, c0)

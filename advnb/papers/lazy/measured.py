@@ -16,7 +16,7 @@ from advnb.models import TwoLayer
 
 
 class Bracket(NamedTuple):
-    """``low`` <= the smallest ||grad f(x; W)|| over the ball <= ``high``, both (n,); ``high`` is attained."""
+    """``low`` <= the extreme value over the ball <= ``high``, both (n,); each function says which one is attained."""
 
     low: Tensor
     high: Tensor
@@ -63,7 +63,7 @@ def largest_value(net: TwoLayer, x: Tensor, radius: float) -> Tensor:
 
 @torch.no_grad()
 def smallest_gradient(net: TwoLayer, x: Tensor, radius: float, *, rounds: int = 3) -> Bracket:
-    """Return two sides of the smallest ||grad f(x; W)|| over the ball.
+    """Return two sides of the smallest ||grad f(x; W)|| over the ball, of which ``high`` is attained.
 
     Below: with u the direction of the gradient at the start, ||grad f|| >= <grad f, u>, which is a sum over units and
     is minimised unit by unit. Above: weights that make <grad f, u> small, found with u the latest direction.
@@ -72,6 +72,22 @@ def smallest_gradient(net: TwoLayer, x: Tensor, radius: float, *, rounds: int = 
     checks.count("rounds", rounds)
     sides = [_bracket(net, row[None], radius, rounds) for row in x]
     return Bracket(*(torch.stack(column) for column in zip(*sides, strict=True)))
+
+
+@torch.no_grad()
+def flattened_gradient(net: TwoLayer, x: Tensor, radius: float) -> Tensor:
+    """Return ||grad f(x; W)|| at the weights of the ball that flatten f straight, (n,).
+
+    All units that are on, and stay on, move by t a_s u against the direction u of the gradient, with one t <= V that
+    makes the gradient as small as this can: max(0, ||grad f|| - V k / sqrt(m)) with k such units. It is 0 for C0
+    above about sqrt(2 d), half of the units being on.
+    """
+    h, _ = _start(net, x, radius)
+    gradient = net.input_gradient(x)
+    norm = _norms(gradient)
+    along = (x * gradient).sum(1) / norm.clamp_min(torch.finfo(h.dtype).tiny)
+    stay = (h > 0) & (h - net.signs * (radius * along[:, None]) > 0)
+    return (norm - radius * stay.sum(1) / net.m**0.5).clamp_min(0)
 
 
 def _bracket(net: TwoLayer, x: Tensor, radius: float, rounds: int) -> tuple[Tensor, Tensor]:
@@ -123,6 +139,36 @@ def gradient_change(
         directions.append(draw / _norms(draw)[:, None])
     changes = [_norms(net.input_gradient(x + shift * v) - gradient) for v in directions]
     return torch.stack(changes).amax(0)
+
+
+@torch.no_grad()
+def change_along(net: TwoLayer, x: Tensor, delta: Tensor, r: Tensor, radius: float) -> Bracket:
+    """Return two sides of Lemma B.8's left side, the largest over the ball; ``low`` is attained.
+
+    delta and r are (n, d), rows of r of norm 1. The units do not interact. A unit counts a_s <w_s, r> if it is on at
+    x and off at x + delta, minus that in the opposite case, else 0. Below: each takes the best of staying, of moving
+    by V so as to switch at x, and of moving by V so as to switch at x + delta. Above: each has the largest <w_s, r>
+    in the ball whenever x and x + delta can, one at a time, be on the sides asked for.
+    """
+    h, reach = _start(net, x, radius)
+    u = x + delta
+    k, far = u @ net.weight.T, radius * _norms(u)[:, None]
+    pull, inner = net.signs * (r @ net.weight.T), (x * u).sum(1, keepdim=True)
+    best = pull * _leaves(h, k)
+    for point, size in ((x, h), (u, k)):
+        step = -radius / _norms(point)[:, None] * size.sign()
+        moved = pull + net.signs * step * (point * r).sum(1, keepdim=True)
+        square = (point * point).sum(1, keepdim=True)
+        at_x, at_u = (square, inner) if point is x else (inner, square)
+        best = torch.maximum(best, moved * _leaves(h + step * at_x, k + step * at_u))
+    falls, rises = (h > -reach) & (k <= far), (h <= reach) & (k > -far)
+    high = torch.maximum(torch.where(falls, pull, -torch.inf), torch.where(rises, -pull, -torch.inf)) + radius
+    return Bracket(best.sum(1) / net.m**0.5, high.clamp_min(0).sum(1) / net.m**0.5)
+
+
+def _leaves(h: Tensor, k: Tensor) -> Tensor:
+    """Return 1[h > 0] - 1[k > 0]."""
+    return (h > 0).to(h.dtype) - (k > 0).to(h.dtype)
 
 
 def _start(net: TwoLayer, x: Tensor, radius: float) -> tuple[Tensor, Tensor]:

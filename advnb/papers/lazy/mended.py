@@ -9,7 +9,7 @@ sqrt(log(m/gamma)), a factor sqrt(2) short.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import asin, exp, inf, log, pi, sqrt
+from math import asin, erf, exp, inf, log, pi, sqrt
 
 from advnb.papers.lazy import bounds
 from advnb.papers.lazy.bounds import GAMMA
@@ -18,11 +18,12 @@ from advnb.papers.lazy.bounds import GAMMA
 def sign_flips_nearby(d: float, m: float, radius: float, shift: float, gamma: float = GAMMA) -> float:
     """Lemma B.4's second set as it is defined: units that some W in the ball flips at some x + delta.
 
-    Such a unit has |<w_{s,0}, x>| <= V (1 + R) + R ||w_{s,0}||. With probability gamma / 2 some ||w_{s,0}|| exceeds its
-    bound; with gamma / 2 Hoeffding's inequality fails. With R of order 1 / sqrt(d) this is of order m, not sqrt(m).
+    Such a unit has |<w_{s,0}, x>| <= V (1 + R) + R ||w_{s,0}||. With probability gamma / 2 some ||w_{s,0}|| exceeds
+    sqrt(d) + sqrt(2 log(2 m/gamma)), the norm being 1-Lipschitz; with gamma / 2 Hoeffding's inequality fails. With R
+    of order 1 / sqrt(d) this is of order m, not sqrt(m).
     """
-    reach = radius * (1 + shift) + shift * sqrt(d + 4 * sqrt(d * log(4 * m / gamma)))
-    return min(float(m), m * min(1.0, sqrt(2 / pi) * reach) + sqrt(m * log(2 / gamma) / 2))
+    reach = radius * (1 + shift) + shift * (sqrt(d) + sqrt(2 * log(2 * m / gamma)))
+    return min(float(m), m * erf(reach / sqrt(2)) + sqrt(m * log(2 / gamma) / 2))
 
 
 def sign_flips_at(m: float, radius: float, gamma: float = GAMMA) -> float:
