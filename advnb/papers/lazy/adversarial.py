@@ -8,6 +8,7 @@ that what it reports is the accuracy of weights outside the ball. Each of these 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -54,10 +55,11 @@ def craft(
     alpha = 2.5 budget / steps.
     """
     checks.choice("direction", direction, DIRECTIONS)
+    value_and_gradient = folded(net)
 
     def gradient(points: Tensor, rows: Tensor | None) -> tuple[Tensor, Tensor]:
         labels = y if rows is None else y[rows]
-        f, slope = net.value_and_gradient(points)
+        f, slope = value_and_gradient(points)
         scale = labels if direction == "unit" else labels * torch.sigmoid(-labels * f)
         return -labels * f, -scale[:, None] * slope
 
@@ -69,6 +71,29 @@ def craft(
         )  # a raw gradient may vanish: that is the question here
         return ascend(gradient, x, radius, start=x, steps=steps, step_size=size,
                       direction=DIRECTIONS[direction])  # fmt: skip
+
+
+@torch.no_grad()
+def folded(net: TwoLayer) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    """Return ``net.value_and_gradient`` for many calls with the weights as they are now, which they must stay.
+
+    The top layer is folded into the weights of the second of the two matrix products, of which the first leaves only
+    which units are on. With ReLU the value follows from the gradient: f(x) = <x, grad f(x)>, and what biases add.
+    """
+    if net.activation != "relu":
+        return net.value_and_gradient
+    top = net.signs / net.m**0.5
+    second = net.weight * top[:, None]
+
+    def at(x: Tensor) -> tuple[Tensor, Tensor]:
+        on = net.preactivation(x).gt_(0)
+        gradient = on @ second
+        f = torch.linalg.vecdot(gradient, x)
+        if net.hidden_bias is not None and net.top_bias is not None:
+            f = f + on @ (top * net.hidden_bias) + net.top_bias
+        return f, gradient
+
+    return torch.no_grad()(at)
 
 
 @torch.no_grad()

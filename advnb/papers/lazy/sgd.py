@@ -149,7 +149,7 @@ class _Run:
         scale = self.lr / len(rows) if self.mean else self.lr
         push, slopes = logistic_push(self.net, x, y)
         push = push * scale
-        self.bound += float((push.abs() * self.norms[rows]).sum()) + self.rounding
+        self.bound += float(push.abs() @ self.norms[rows]) + self.rounding
         unsure = self.by_step and self.bound > self.open[0]
         previous = [parameter.detach().clone() for parameter in self.net.parameters()] if unsure else None
         apply_push(self.net, x, push, slopes)
@@ -200,22 +200,24 @@ class _Run:
 
 @torch.no_grad()
 def logistic_push(net: TwoLayer, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Return -d loss_i / d f(x_i) = y_i / (1 + exp(y_i f(x_i))) (n,) and a_s sigma'(h_s) (n, m)."""
-    h = net.preactivation(x)
-    slopes = (h > 0) * net.signs
-    f = torch.linalg.vecdot(h, slopes) / net.m**0.5
+    """Return -d loss_i / d f(x_i) = y_i / (1 + exp(y_i f(x_i))) (n,) and a_s sigma'(h_s) (n, m).
+
+    One matrix product; what follows happens in its place, as new memory of that size costs as much as the product.
+    """
+    hidden = net.preactivation(x).clamp_min_(0)
+    f = hidden @ net.signs / net.m**0.5
     if net.top_bias is not None:
         f = f + net.top_bias
-    return y * torch.sigmoid(-y * f), slopes
+    return y * torch.sigmoid(-y * f), hidden.sign_().mul_(net.signs)
 
 
 @torch.no_grad()
 def apply_push(net: TwoLayer, x: Tensor, push: Tensor, slopes: Tensor) -> None:
     """Add sum_i push_i grad f(x_i) to the parameters of ``net``: one matrix product, in place."""
-    slopes = slopes * (push / net.m**0.5)[:, None]
-    net.weight.addmm_(slopes.T, x)
+    scaled = push / net.m**0.5
+    net.weight.addmm_(slopes.T, x * scaled[:, None])
     if net.hidden_bias is not None and net.top_bias is not None:
-        net.hidden_bias.add_(slopes.sum(0))
+        net.hidden_bias.addmv_(slopes.T, scaled)
         net.top_bias.add_(push.sum())
 
 
