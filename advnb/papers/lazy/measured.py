@@ -87,7 +87,7 @@ def flattened_gradient(net: TwoLayer, x: Tensor, radius: float) -> Tensor:
     norm = _norms(gradient)
     along = (x * gradient).sum(1) / norm.clamp_min(torch.finfo(h.dtype).tiny)
     stay = (h > 0) & (h - net.signs * (radius * along[:, None]) > 0)
-    return (norm - radius * stay.sum(1) / net.m**0.5).clamp_min(0)
+    return (norm - radius / net.m**0.5 * stay.sum(1).to(h.dtype)).clamp_min(0)
 
 
 def _bracket(net: TwoLayer, x: Tensor, radius: float, rounds: int) -> tuple[Tensor, Tensor]:

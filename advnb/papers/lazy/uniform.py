@@ -84,21 +84,24 @@ def _norm(rows: float, d: float, t: float) -> float:
     return sqrt(rows) + sqrt(d) + sqrt(2 * t)
 
 
-def step_length(d: float, m: float, c0: float, gamma: float = GAMMA) -> float:
-    """The shortest step downhill that these bounds show to flip every x of the sphere in turn; inf if they show none.
+def step_length(d: float, m: float, c0: float, gamma: float = GAMMA, *, printed: bool = False) -> float:
+    """The shortest step downhill that the bounds show to flip every x of the sphere in turn; inf if they show none.
 
-    The least C1 / sqrt(d) with |f| <= (C1 / sqrt(d)) (||grad f|| - change over that radius), the three from Lemma B.5,
-    the mended B.7 and ``gradient_change``, each at gamma / 3. The change depends on the step, so this is solved for.
+    The least C1 / sqrt(d) < 1 with |f| <= (C1 / sqrt(d)) (||grad f|| - change over that radius), the three from
+    Lemma B.5, the mended B.7 and ``gradient_change``, or from B.5, B.7 and B.9 as ``printed``, each at gamma / 3. The
+    change depends on the step, so this is solved for; ``bounds.step_length`` takes a C1 as given.
     """
-    value, slope = bounds.value(m, c0, gamma / 3), mended.gradient(d, m, c0, gamma / 3)
+    value = bounds.value(m, c0, gamma / 3)
+    slope = (bounds if printed else mended).gradient(d, m, c0, gamma / 3)
 
     def enough(step: float) -> bool:
-        change = gradient_change(d, m, c0, step * sqrt(d), gamma / 3).total
-        return step * (slope - change) >= value
+        c1 = step * sqrt(d)
+        sound = (
+            gradient_change(d, m, c0, c1, gamma / 3) if not printed else bounds.gradient_change(d, m, c0, c1)
+        )
+        return step * (slope - sound.total) >= value
 
-    if not slope > 0:
-        return inf
-    least = value / slope  # no shorter step can do
+    least = value / slope if slope > 0 else inf  # no shorter step can do
     if least >= 1:
         return inf
     grid = [least ** (1 - k / 200) for k in range(200)]
@@ -113,7 +116,8 @@ def step_length(d: float, m: float, c0: float, gamma: float = GAMMA) -> float:
 def speaks_from(c0: float, gamma: float = GAMMA, c1: float = 1.0) -> dict[str, float]:
     """Return log10 of the d from which the mended bounds say something at the width m = d^2.4.
 
-    ``change``: the bound above is below sqrt(d) / 4; ``step``: ``step_length`` exists, so Theorem 3.1 follows.
+    ``change``: the bound above is below sqrt(d) / 4; ``step``: ``step_length`` exists, so Theorem 3.1 follows;
+    ``step_printed``: it would follow from the bounds as printed.
     """
 
     def width(d: float) -> float:
@@ -124,6 +128,9 @@ def speaks_from(c0: float, gamma: float = GAMMA, c1: float = 1.0) -> dict[str, f
             lambda d: gradient_change(d, width(d), c0, c1, gamma).total < sqrt(d) / 4, most=30.0
         ),
         "step": mended.from_which(lambda d: step_length(d, width(d), c0, gamma) < 1, most=30.0),
+        "step_printed": mended.from_which(
+            lambda d: step_length(d, width(d), c0, gamma, printed=True) < 1, most=50.0
+        ),
     }
 
 
@@ -147,5 +154,5 @@ def shares(d: float, m: float, c0: float, gamma: float = GAMMA) -> dict[str, tup
         "value": (value, value),
         "lost": (1 - bounds.gradient(d, m, c0, gamma) / usual, 1 - mended.gradient(d, m, c0, gamma) / usual),
         "change": change,
-        "step": (bounds.step_length(d, m, c0, gamma), step_length(d, m, c0, gamma)),
+        "step": (step_length(d, m, c0, gamma, printed=True), step_length(d, m, c0, gamma)),
     }
