@@ -184,3 +184,10 @@ class TestMeasured:
         assert low.item() == pytest.approx(2.0, abs=0.2) and low.item() >= 2.0
         assert high.item() == pytest.approx(2.2)
         assert measured.change_along(net, x, -delta, r, 0.05).low.item() == 0  # on at both, too far to switch
+        with torch.no_grad():
+            net.weight.copy_(
+                torch.tensor([[0.02, 0.02]])
+            )  # on at both, 0.02 and 0.01; either full move goes too far
+        low, high = measured.change_along(net, x, delta, r, 0.5)
+        assert low.item() == pytest.approx(0.02)  # moved along x by -0.015: 0.005 and -0.005
+        assert high.item() == pytest.approx(0.52)

@@ -147,21 +147,26 @@ def change_along(net: TwoLayer, x: Tensor, delta: Tensor, r: Tensor, radius: flo
 
     delta and r are (n, d), rows of r of norm 1. The units do not interact. A unit counts a_s <w_s, r> if it is on at
     x and off at x + delta, minus that in the opposite case, else 0. Below: each takes the best of staying, of moving
-    by V so as to switch at x, and of moving by V so as to switch at x + delta. Above: each has the largest <w_s, r>
-    in the ball whenever x and x + delta can, one at a time, be on the sides asked for.
+    by V so as to switch at x, the same at x + delta, and of moving its hyperplane between the two. Above: each has
+    the largest <w_s, r> in the ball whenever its values at x and at x + delta, and their difference, can each have
+    the signs asked for.
     """
     h, reach = _start(net, x, radius)
     u = x + delta
     k, far = u @ net.weight.T, radius * _norms(u)[:, None]
-    pull, inner = net.signs * (r @ net.weight.T), (x * u).sum(1, keepdim=True)
+    pull = net.signs * (r @ net.weight.T)
+    xx, xu, uu = ((p * q).sum(1, keepdim=True) for p, q in ((x, x), (x, u), (u, u)))
     best = pull * _leaves(h, k)
-    for point, size in ((x, h), (u, k)):
-        step = -radius / _norms(point)[:, None] * size.sign()
-        moved = pull + net.signs * step * (point * r).sum(1, keepdim=True)
-        square = (point * point).sum(1, keepdim=True)
-        at_x, at_u = (square, inner) if point is x else (inner, square)
-        best = torch.maximum(best, moved * _leaves(h + step * at_x, k + step * at_u))
-    falls, rises = (h > -reach) & (k <= far), (h <= reach) & (k > -far)
+    for point, times, at_x, at_u in (
+        (x, -reach / xx * h.sign(), xx, xu),
+        (u, -far / uu * k.sign(), xu, uu),
+        (x, (-(h + k) / (xx + xu)).clamp(-reach / xx, reach / xx), xx, xu),
+    ):
+        moved = pull + net.signs * times * (point * r).sum(1, keepdim=True)
+        best = torch.maximum(best, moved * _leaves(h + times * at_x, k + times * at_u))
+    apart = radius * _norms(delta)[:, None]
+    falls = (h > -reach) & (k <= far) & (h - k > -apart)
+    rises = (h <= reach) & (k > -far) & (k - h > -apart)
     high = torch.maximum(torch.where(falls, pull, -torch.inf), torch.where(rises, -pull, -torch.inf)) + radius
     return Bracket(best.sum(1) / net.m**0.5, high.clamp_min(0).sum(1) / net.m**0.5)
 
