@@ -102,8 +102,8 @@ class TwoLayer(nn.Module):
     def at_preactivation(self, h: Tensor) -> tuple[Tensor, Tensor]:
         """Return f (n,) and its input gradient (n, d) at points whose preactivations ``h`` (n, m) are known."""
         if self.activation == "relu":
-            slopes = (h > 0) * self.signs
-            top = torch.linalg.vecdot(h, slopes)
+            hidden = h.relu()
+            top, slopes = hidden @ self.signs, hidden.sign_().mul_(self.signs)  # in place: memory costs most here
         else:
             slopes = h.sigmoid() * self.signs
             top = F.softplus(h, threshold=SOFTPLUS_LINEAR_ABOVE) @ self.signs

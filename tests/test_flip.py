@@ -149,6 +149,31 @@ def test_the_widths_of_the_paper_flip_just_behind_the_answer():
     assert (ratio[:, 2] < 0).all()
 
 
+def test_newton_and_the_sort_of_the_kinks_agree(monkeypatch):
+    """Where Newton's zero is certain, it is the one that the sorted kinks give; on small nets it often is not."""
+    problems = list(small_nets(400))
+    for d, m in ((25, 10_000), (100, 1000)):
+        net, generator = random_net(7, d, m, bias=True)
+        problems.append((net, torch.randn((50, d), generator=generator, dtype=torch.float64)))
+    newton, shares = flip._Line.newton, []
+
+    def counted(line):
+        zero, certain = newton(line)
+        shares.append(certain.double().mean().item())
+        return zero, certain
+
+    monkeypatch.setattr(flip._Line, "newton", counted)
+    fast = [minimal_flip(net, x).eta for net, x in problems]
+    assert 0.2 < sum(shares[:-2]) / 400 < 0.9
+    assert shares[-2] > 0.3 and shares[-1] > 0.9
+
+    monkeypatch.setattr(
+        flip._Line, "newton", lambda line: (line.f, torch.zeros_like(line.f, dtype=torch.bool))
+    )
+    for quick, (net, x) in zip(fast, problems, strict=True):
+        torch.testing.assert_close(quick, minimal_flip(net, x).eta, rtol=1e-9, atol=1e-12)
+
+
 class TestSolvedByHand:
     """One-dimensional networks; with m units the gradient carries m^(-1/2), and so does f."""
 

@@ -101,10 +101,30 @@ def test_at_least_twenty_times_faster_than_the_line_search(record_property):
         assert (excess <= LINE_STEP + 1e-6).all()
 
 
-def test_several_times_faster_than_a_bisection(record_property):
-    net, x = problem(d=784, m=5000, n=100)
-    exact = fastest(lambda: minimal_flip(net, x).eta, 3)
-    bisected = fastest(lambda: bisection(net, x), 3)
+@pytest.mark.parametrize(
+    ("d", "m", "limit"),
+    [
+        (784, 1000, 3.5),
+        (784, 10_000, 3.5),
+        (100, 1000, 2.5),
+        (100, 10_000, 2.5),
+        (25, 1000, 1.5),
+        (25, 10_000, 1.3),
+    ],
+)
+def test_several_times_faster_than_a_bisection(d, m, limit, record_property):
+    """Typically 5 times at d = 784, 4 at 100, 2 to 3 at 25, where twenty forward passes cost little.
+
+    Both look where |f| falls first, the only place where a bisection can: the exact step looks on both sides otherwise.
+    """
+    net, x = problem(d, m, n=100)
+    times = [float("inf")] * 2
+    for _ in range(5):
+        for i, function in enumerate(
+            (lambda: minimal_flip(net, x, direction="descent").eta, lambda: bisection(net, x))
+        ):
+            times[i] = min(times[i], fastest(function, max(1, 10_000 // m)))
+    exact, bisected = times
     record_property("bisection / exact", bisected / exact)
-    assert bisected > 2 * exact
+    assert bisected > limit * exact
     assert (bisection(net, x) - minimal_flip(net, x, direction="descent").eta.abs()).abs().max() < 2e-6
