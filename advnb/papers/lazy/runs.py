@@ -45,6 +45,7 @@ FIGURES_2_3 = _experiment(
             _grid(1000, 3000, [10.0, 20.0], units="pixels", bias=[False, True]),
             _grid(10_000, 3000, [10.0], units="pixels", bias=False),
             _grid(100_000, 2000, [10.0], sides=SIDES[:3], units="pixels", bias=False),
+            _grid(100_000, 3000, [10.0], sides=SIDES[3:], units="pixels", bias=False),
         ],
         "full": {**_FULL, "units": ["pixels", "standardised"], "m": list(WIDTHS), "radii": RADII,
                  "bias": [False, True], "reduction": ["mean", "sum"], "steps": 100_000},
