@@ -2,9 +2,9 @@
 
 ``ball`` has the 2,infinity ball around the initial weights and ``sgd`` training that notices when it leaves it;
 ``task`` the two digits at each size. ``bounds`` has the lemmas' bounds as printed, ``mended`` those with a broken step
-mended, ``measured`` what they bound. ``adversarial`` is Algorithm 1. ``trials`` and ``runs`` hold the
-experiments of Figures 2, 3, 5, 6 and 7, ``transition`` those of Figure 4, ``bound_trials`` those of the lemmas;
-``fits`` reads exponents, movement laws and thresholds from their tables.
+mended, ``uniform`` Lemma B.9 by another proof, ``measured`` what they bound. ``adversarial`` is Algorithm 1.
+``trials`` and ``runs`` hold the experiments of Figures 2, 3, 5, 6 and 7, ``transition`` those of Figure 4,
+``bound_trials`` those of the lemmas; ``fits`` reads exponents, movement laws and thresholds from their tables.
 """
 
 from advnb.papers.lazy.adversarial import Outcome, craft, robust_accuracy, train_projected
