@@ -68,6 +68,9 @@ BUDGETS = [0.05, 0.08, 0.12, 0.2, 0.3, 0.45, 0.7, 1.0]
 ROUNDED = Tolerance(rtol=0.05, atol=0.03)
 """Shares of a few hundred images, at the end of training in float32."""
 
+BY_ROUNDING = ("best",)
+"""Which of several epochs with almost the same robust accuracy is the best differs from one processor to the next."""
+
 _SMALL: dict[str, Any] = {"data": "mnist", "examples": 500, "tests": 300, "epochs": 30, "steps": 10,
                           "test_steps": 40}  # fmt: skip
 _LIVE: dict[str, Any] = {"data": "digits", "examples": 200, "tests": 100, "epochs": 25, "lr": 0.1, "steps": 8,
@@ -85,6 +88,7 @@ FIGURE_4_LEFT = Experiment(
     },
     {"live": 2, "laptop": 3, "full": 5},
     tolerance=ROUNDED,
+    unchecked=BY_ROUNDING,
 )  # fmt: skip
 """Robust accuracy over d and the budget, at m = 1000 and V = 10 / sqrt(m)."""
 
@@ -100,6 +104,7 @@ FIGURE_4_RIGHT = Experiment(
     },
     {"live": 2, "laptop": 3, "full": 5},
     tolerance=ROUNDED,
+    unchecked=BY_ROUNDING,
 )  # fmt: skip
 """Robust accuracy over the width and the radius V, at d = 784 and budget 0.2."""
 
@@ -120,6 +125,7 @@ ALGORITHM_1 = Experiment(
     },
     {"live": 2, "laptop": 3, "full": 5},
     tolerance=ROUNDED,
+    unchecked=BY_ROUNDING,
 )  # fmt: skip
 """Algorithm 1 and the released code's version of it, and training that may leave the ball."""
 
@@ -137,6 +143,7 @@ FIGURE_4_LONGER = Experiment(
     },
     {"live": 1, "laptop": 2, "full": 5},
     tolerance=ROUNDED,
+    unchecked=BY_ROUNDING,
 )  # fmt: skip
 """The right panel's column again with the paper's 200 epochs, and with four times the images."""
 
@@ -159,6 +166,7 @@ FIGURE_4_ELSEWHERE = Experiment(
     },
     {"live": 1, "laptop": 3, "full": 5},
     tolerance=ROUNDED,
+    unchecked=BY_ROUNDING,
 )  # fmt: skip
 """Points of (d, C0, m) that lie on neither panel of Figure 4: does the law that was fitted to the panels hold there?"""
 
@@ -215,5 +223,6 @@ FIGURE_4_PLANE = Experiment(
     },
     {"live": 1, "laptop": 1, "full": 5},
     tolerance=ROUNDED,
+    unchecked=BY_ROUNDING,
 )  # fmt: skip
 """Robust accuracy over the budget and the radius, the plane that neither panel of Figure 4 shows."""
