@@ -103,7 +103,8 @@ class TwoLayer(nn.Module):
         """Return f (n,) and its input gradient (n, d) at points whose preactivations ``h`` (n, m) are known."""
         if self.activation == "relu":
             hidden = h.relu()
-            top, slopes = hidden @ self.signs, hidden.sign_().mul_(self.signs)  # in place: memory costs most here
+            # In place: what a step costs beside its products is the memory it touches.
+            top, slopes = hidden @ self.signs, hidden.sign_().mul_(self.signs)
         else:
             slopes = h.sigmoid() * self.signs
             top = F.softplus(h, threshold=SOFTPLUS_LINEAR_ABOVE) @ self.signs

@@ -6,18 +6,12 @@ import math
 
 import pytest
 import torch
+from lazy_start import start
 
 from advnb.models import TwoLayer
 from advnb.papers.lazy import bounds, measured, mended
 
 F64 = torch.float64
-
-
-def start(seed: int, d: int, m: int, n: int = 1) -> tuple[TwoLayer, torch.Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    net = TwoLayer(d, m, generator=generator, dtype=F64)
-    x = torch.randn(n, d, generator=generator, dtype=F64)
-    return net, x / x.norm(dim=1, keepdim=True)
 
 
 class TestByHand:

@@ -6,19 +6,13 @@ import math
 
 import pytest
 import torch
+from lazy_start import start
 from scipy import stats
 
 from advnb.models import TwoLayer
 from advnb.papers.lazy import bounds, measured, mended, uniform
 
 F64 = torch.float64
-
-
-def start(seed: int, d: int, m: int, n: int = 1) -> tuple[TwoLayer, torch.Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    net = TwoLayer(d, m, generator=generator, dtype=F64)
-    x = torch.randn(n, d, generator=generator, dtype=F64)
-    return net, x / x.norm(dim=1, keepdim=True)
 
 
 def test_patterns_bound_covers_count():
