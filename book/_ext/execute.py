@@ -12,10 +12,10 @@ from __future__ import annotations
 import argparse
 import base64
 import hashlib
+import io
 import json
 import os
 import re
-import struct
 import sys
 import time
 from collections.abc import Iterator
@@ -26,6 +26,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
+from PIL import Image
 
 BOOK = Path(__file__).resolve().parent.parent
 WIDGETS = "application/vnd.jupyter.widget-state+json"
@@ -74,7 +75,7 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
             cell.outputs = merge_streams(cell.outputs)
             for output in cell.outputs:
                 check(output, f"cell {number}")
-                strip_png(output)
+                slim_png(output)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     notebook = renumber_widgets(notebook)
     nbformat.validate(notebook)
@@ -119,19 +120,20 @@ def check(output: NotebookNode, where: str) -> None:
             raise Unfit(f"{where} shows an object's address ({found.group()}): end the line with a semicolon")
 
 
-def strip_png(output: NotebookNode) -> None:
-    """Drop a PNG's text and time chunks: they hold the versions of the programs that drew it."""
+def slim_png(output: NotebookNode) -> None:
+    """Reduce an opaque PNG to 256 colours, a third of its bytes, and drop what is not picture.
+
+    Its text and time chunks hold the versions of the programs that drew it.
+    """
     encoded = output.get("data", {}).get("image/png")
     if not encoded:
         return
-    png = base64.b64decode(encoded)
-    kept, at = [png[:8]], 8
-    while at < len(png):
-        size, kind = struct.unpack(">I4s", png[at : at + 8])
-        if kind not in (b"tEXt", b"zTXt", b"iTXt", b"tIME"):
-            kept.append(png[at : at + 12 + size])
-        at += 12 + size
-    output.data["image/png"] = base64.b64encode(b"".join(kept)).decode()
+    picture = Image.open(io.BytesIO(base64.b64decode(encoded)))
+    if picture.convert("RGBA").getextrema()[3] == (255, 255):
+        picture = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    slim = io.BytesIO()
+    picture.save(slim, "PNG", optimize=True)
+    output.data["image/png"] = base64.b64encode(slim.getvalue()).decode()
 
 
 def renumber_widgets(notebook: NotebookNode) -> NotebookNode:
