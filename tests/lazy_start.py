@@ -3,10 +3,8 @@
 import torch
 
 from advnb.models import TwoLayer
+from advnb.papers.lazy.task import random_start
 
 
 def start(seed: int, d: int, m: int, n: int = 1) -> tuple[TwoLayer, torch.Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    net = TwoLayer(d, m, generator=generator, dtype=torch.float64)
-    x = torch.randn(n, d, generator=generator, dtype=torch.float64)
-    return net, x / x.norm(dim=1, keepdim=True)
+    return random_start(d, m, n, torch.Generator().manual_seed(seed), dtype=torch.float64)

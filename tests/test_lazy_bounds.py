@@ -236,3 +236,24 @@ class TestMeasured:
             measured.sign_flips(TwoLayer(4, 5, bias=True, dtype=F64), x, 1.0)
         with pytest.raises(ValueError, match="radius must be a finite number above 0"):
             measured.largest_value(net, x, 0.0)
+
+
+class TestLongestSum:
+    def test_by_hand(self):
+        rows = torch.tensor([[3.0, 0.0], [1.0, 1.0], [-1.0, 0.5]], dtype=F64)
+        assert measured.longest_sum(rows) == pytest.approx(17**0.5)  # the first two; the third points away
+
+    @pytest.mark.parametrize("seed", range(10))
+    def test_between_the_whole_and_the_best_subset(self, seed):
+        rows = torch.randn(8, 3, generator=torch.Generator().manual_seed(seed), dtype=F64)
+        subsets = torch.cartesian_prod(*[torch.tensor([0.0, 1.0], dtype=F64)] * 8)
+        best = (subsets @ rows).norm(dim=1).max().item()
+        found = measured.longest_sum(rows)
+        assert rows.sum(0).norm().item() - 1e-12 <= found <= best + 1e-12
+        assert found >= 0.6 * best
+
+
+def test_random_start_is_a_seeded_network_with_points_of_norm_1():
+    (net, x), (same, _) = start(0, 5, 40, 7), start(0, 5, 40, 7)
+    assert torch.equal(net.weight, same.weight) and not net.training
+    assert x.shape == (7, 5) and x.norm(dim=1).sub(1).abs().max() < 1e-12

@@ -95,18 +95,6 @@ def _accuracies(
     return {name: rounded(value[None])[0] for name, value in values.items()}
 
 
-FIG3_FIELDS = (
-    "margin_start",
-    "margin_peak",
-    "margin_floor",
-    "gradient_clean",
-    "gain",
-    "loss_half",
-    "loss_ninety",
-    "path",
-)
-
-
 def _escapes(scene: Scene, seed: int) -> Numbers:
     """The trajectories of Figure 3 on the network as it is now, under both step rules."""
     runs = {rule: run_escape(scene, climb=rule, step=rule, seed=seed) for rule in RULES}

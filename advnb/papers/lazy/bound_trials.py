@@ -11,6 +11,7 @@ from advnb.experiments import Experiment, Tolerance
 from advnb.flip import minimal_flip
 from advnb.models import TwoLayer
 from advnb.papers.lazy import measured
+from advnb.papers.lazy.task import random_start
 
 Numbers = dict[str, Any]
 
@@ -34,9 +35,7 @@ def over_the_ball(
     ``projection`` the largest |<x, w_s>|, ``norm`` the longest flipping step, ``value_start`` and ``gradient_start``.
     """
     generator = torch.Generator().manual_seed(seed)
-    net = TwoLayer(d, m, generator=generator, dtype=dtype).to(device).eval()
-    x = torch.randn(points, d, generator=generator, dtype=dtype)
-    x = (x / torch.linalg.vector_norm(x, dim=1, keepdim=True)).to(device)
+    net, x = random_start(d, m, points, generator, dtype=dtype, device=device)
     f, gradient = net.value_and_gradient(x)
     shift = c1 / d**0.5
     rows = [_worst(net, x, size / m**0.5, shift) for size in c0]
@@ -69,9 +68,7 @@ def linearity(
     ``success`` has an entry for each c of ``lengths``; ``norm`` is the mean flipping length times sqrt(d).
     """
     generator = torch.Generator().manual_seed(seed)
-    net = TwoLayer(d, m, generator=generator, dtype=dtype).to(device).eval()
-    x = torch.randn(points, d, generator=generator, dtype=dtype)
-    x = (x / torch.linalg.vector_norm(x, dim=1, keepdim=True)).to(device)
+    net, x = random_start(d, m, points, generator, dtype=dtype, device=device)
     f, gradient = net.value_and_gradient(x)
     down = -f.sign()[:, None] * gradient / torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
     with torch.no_grad():

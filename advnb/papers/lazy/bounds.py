@@ -60,7 +60,7 @@ def flip_probability_nearby(d: float, radius: float, shift: float, eps: float) -
 def gradient(d: float, m: float, c0: float, gamma: float = GAMMA) -> float:
     """Lemma B.7: a lower bound on ||grad f(x)|| throughout the ball; -inf where a root of it is not real."""
     start = gradient_at_start(d, m, gamma)
-    return start if start == -inf else start - c0 - _moved_gradient(d, m, c0, gamma)
+    return start if start == -inf else start - c0 - switched(d, m, c0, gamma)
 
 
 def gradient_at_start(d: float, m: float, gamma: float = GAMMA) -> float:
@@ -81,8 +81,8 @@ def longest_row(d: float, m: float, gamma: float = GAMMA) -> float:
     return sqrt(d + 4 * sqrt(d * (log(8 / gamma) + log(m))))
 
 
-def _moved_gradient(d: float, m: float, c0: float, gamma: float) -> float:
-    """The last term of Lemmas B.7 and B.8, eq. (7): units that change sign between the start and W."""
+def switched(d: float, m: float, c0: float, gamma: float = GAMMA) -> float:
+    """The last term of Lemmas B.7 and B.8, eq. (7): what units that change sign between the start and W can change."""
     share = (c0 + sqrt(log(4 / _gamma(gamma)) / 2)) / sqrt(m)
     return sqrt(share) * longest_row(d, m, gamma)
 
@@ -97,7 +97,7 @@ def gradient_change_along(
     t = log(4 / _gamma(gamma))
     first = 2 * sqrt(t) * ((4 * shift * sqrt(log(d))) ** 0.25 + sqrt(t / m))
     last = 5 * (c0 + sqrt(t)) * (sqrt(t + log(m)) + (3 if as_proved else 0))
-    return first + c0 + 3 * _moved_gradient(d, m, c0, gamma) + last
+    return first + c0 + 3 * switched(d, m, c0, gamma) + last
 
 
 class Change(NamedTuple):

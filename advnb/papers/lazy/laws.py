@@ -58,6 +58,18 @@ def fit_law(rows: pd.DataFrame) -> Law:
     rows = rows[(rows["radius"] > 0) & (rows["moved"] > 0)]
     if rows.empty:
         raise ValueError("fit_law needs networks that have moved; got none")
-    excess = (rows["gradient"] ** 2 - rows["d"] / 2) / rows["moved"] ** 2
-    value = rows["value"] / (rows["moved"] * rows["length"])
-    return Law(float(np.sqrt(max(excess.median(), 0.0))), float(value.median()))
+    middle = constants(rows).median()
+    return Law(float(np.sqrt(max(middle["kappa_squared"], 0.0))), float(middle["phi"]))
+
+
+def constants(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return ``kappa_squared`` and ``phi`` of each network that has moved, with the index of ``rows``.
+
+    At large d the first is the small difference of two large numbers, and can be negative.
+    """
+    return pd.DataFrame(
+        {
+            "kappa_squared": (rows["gradient"] ** 2 - rows["d"] / 2) / rows["moved"] ** 2,
+            "phi": rows["value"] / (rows["moved"] * rows["length"]),
+        }
+    )

@@ -186,3 +186,15 @@ def _start(net: TwoLayer, x: Tensor, radius: float) -> tuple[Tensor, Tensor]:
 
 def _norms(rows: Tensor) -> Tensor:
     return torch.linalg.vector_norm(rows, dim=1)
+
+
+def longest_sum(rows: Tensor, rounds: int = 20) -> float:
+    """Return the norm of the longest sum of a subset of ``rows`` (k, d) that alternating finds.
+
+    Each of ``rounds`` keeps the rows that point along the sum so far. It never gets shorter; the longest of all
+    may be longer. This is what weights in the ball can do with the units that they make change sign (eq. (7)).
+    """
+    total = rows.sum(0)
+    for _ in range(checks.count("rounds", rounds)):
+        total = rows[rows @ total > 0].sum(0)
+    return float(total.norm())

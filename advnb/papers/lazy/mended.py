@@ -56,14 +56,21 @@ def flip_probability_nearby(d: float, radius: float, shift: float, eps: float) -
 def gradient(d: float, m: float, c0: float, gamma: float = GAMMA) -> float:
     """Lemma B.7 with eq. (7) mended: a lower bound on ||grad f(x)|| throughout the ball; -inf where it is not real.
 
-    The sign flips T chosen by W lie in S, k = |S| (Lemma B.4), and S depends on <w_{s,0}, x> alone. So the rows of
-    Z_S = (P w_{s,0})_{s in S} are Gaussian, and || sum_T a_s P w_{s,0} || <= sqrt(k) ||Z_S|| <= sqrt(k) (sqrt(k) +
-    sqrt(d) + sqrt(2 log(4/gamma))) with probability 1 - gamma / 4. The other three events take gamma / 4 each.
+    Each of its four events takes gamma / 4.
     """
     start = bounds.gradient_at_start(d, m, gamma)
+    return start if start == -inf else start - c0 - switched(d, m, c0, gamma)
+
+
+def switched(d: float, m: float, c0: float, gamma: float = GAMMA) -> float:
+    """Eq. (7) mended: what the units that W in the ball makes change sign can change in the gradient.
+
+    The sign flips T chosen by W lie in S, k = |S| (Lemma B.4), and S depends on <w_{s,0}, x> alone. So the rows of
+    Z_S = (P w_{s,0})_{s in S} are Gaussian, and || sum_T a_s P w_{s,0} || <= sqrt(k) ||Z_S|| <= sqrt(k) (sqrt(k) +
+    sqrt(d) + sqrt(2 log(4/gamma))) with probability 1 - gamma / 4; that k is exceeded takes gamma / 4, too.
+    """
     flips = min(float(m), bounds.sign_flips(m, c0 / sqrt(m), gamma / 4))
-    spread = sqrt(flips) + sqrt(d) + sqrt(2 * log(4 / gamma))
-    return start if start == -inf else start - c0 - sqrt(flips / m) * spread
+    return sqrt(flips / m) * (sqrt(flips) + sqrt(d) + sqrt(2 * log(4 / gamma)))
 
 
 def from_which(holds: Callable[[float], bool], *, most: float = 400.0) -> float:

@@ -26,7 +26,7 @@ from advnb.models import TwoLayer
 from advnb.papers.lazy.adversarial import STEP_SHARE, train_projected
 from advnb.papers.lazy.ball import largest_movement
 from advnb.papers.lazy.sgd import lazy_sgd
-from advnb.papers.lazy.task import digit_pair
+from advnb.papers.lazy.task import digit_pair, random_start
 from advnb.papers.lazy.transition import ROUNDED
 
 LENGTHS = (0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5, 10.0, 15.0, 20.0, 28.0)
@@ -72,9 +72,7 @@ def _flips_within(net: TwoLayer, x: Tensor, radius: Tensor, steps: int) -> Tenso
 
     size = STEP_SHARE / checks.count("steps", steps)
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", ZeroGradientWarning
-        )  # such an x has no flip nearby, which is an answer
+        warnings.simplefilter("ignore", ZeroGradientWarning)  # such an x has no flip nearby: an answer
         end = ascend(gradient, x, L2(1.0), start=x, steps=steps, step_size=size)
     return flipped | (net(x + scale * (end - x)) * side < 0)
 
@@ -126,10 +124,9 @@ def before_and_after(
     both = digit_pair(data, side, "unit").to(device, dtype)
     start = TwoLayer(side * side, m, generator=generator, dtype=dtype).to(device).eval()
     shown = both.test.subset(min(tests, len(both.test)), seed=seed)
-    nets = [start, copy.deepcopy(start)]
-    run = lazy_sgd(nets[1], both.train.x, both.train.y, [c0], steps=steps, reduction="sum",
+    nets = [start]  # lazy_sgd shows the network at the edge of the ball, and goes one step further itself
+    run = lazy_sgd(copy.deepcopy(start), both.train.x, both.train.y, [c0], steps=steps, reduction="sum",
                    generator=generator, visit=lambda net, exit: nets.append(copy.deepcopy(net)))  # fmt: skip
-    nets = [start, nets[2]]
     few = both.train.subset(examples, seed=seed)
     for budget in budgets:
         nets.append(copy.deepcopy(start))
@@ -210,9 +207,7 @@ def worst_weights(
     weights. ``held`` is the share of x at which no step shorter than ||x|| changes the sign.
     """
     generator = torch.Generator().manual_seed(seed)
-    net = TwoLayer(d, m, generator=generator, dtype=dtype).to(device).eval()
-    x = torch.randn(points, d, generator=generator, dtype=dtype)
-    x = (x / torch.linalg.vector_norm(x, dim=1, keepdim=True)).to(device)
+    net, x = random_start(d, m, points, generator, dtype=dtype, device=device)
     start = float(minimal_flip(net, x).norm.clamp(max=1).mean()) * d**0.5
     rows = [[_resisting(net, row[None], size / m**0.5) for row in x] for size in c0]
     means = {name: [sum(r[name] for r in row) / points for row in rows] for name in rows[0][0]}

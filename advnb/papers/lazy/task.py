@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import torch
 from torch import Tensor
 
 from advnb import checks
 from advnb.data import Dataset, Split, load
+from advnb.models import TwoLayer
 
 SIDES = (5, 7, 10, 14, 20, 25, 28)
 """The seven image sides of Figures 2, 3, 5 and 6; d is their square."""
@@ -42,3 +44,18 @@ def _rows(split: Split, units: str) -> Split:
 
 def _in_units(x: Tensor, units: str) -> Tensor:
     return x if units == "pixels" else (x - MEAN) / DEVIATION
+
+
+def random_start(
+    d: int,
+    m: int,
+    points: int,
+    generator: torch.Generator,
+    *,
+    dtype: torch.dtype | None = None,
+    device: str | torch.device = "cpu",
+) -> tuple[TwoLayer, Tensor]:
+    """Return a network at its start (Definition 2.1) and points (points, d), uniform on the unit sphere."""
+    net = TwoLayer(d, m, generator=generator, dtype=dtype).to(device).eval()
+    x = torch.randn(points, d, generator=generator, dtype=dtype)
+    return net, (x / torch.linalg.vector_norm(x, dim=1, keepdim=True)).to(device)

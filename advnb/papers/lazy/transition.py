@@ -77,9 +77,13 @@ _LIVE: dict[str, Any] = {"data": "digits", "examples": 200, "tests": 100, "epoch
                          "test_steps": 20}  # fmt: skip
 _FULL: dict[str, Any] = {"data": "mnist", "examples": 12665, "tests": 2115, "epochs": 200}
 
-FIGURE_4_LEFT = Experiment(
-    "lazy.figure_4_left",
-    projected,
+
+def _experiment(name: str, grids: dict[str, Any], seeds: dict[str, int]) -> Experiment:
+    return Experiment(f"lazy.{name}", projected, grids, seeds, tolerance=ROUNDED, unchecked=BY_ROUNDING)
+
+
+FIGURE_4_LEFT = _experiment(
+    "figure_4_left",
     {
         "live": {**_LIVE, "side": [4, 8], "m": 200, "c0": 10.0, "budget": [0.1, 0.2, 0.4, 0.8]},
         "laptop": {**_SMALL, "side": [5, 7, 10, 14, 18, 20, 25, 28], "m": 1000, "c0": 10.0, "budget": BUDGETS},
@@ -87,14 +91,11 @@ FIGURE_4_LEFT = Experiment(
                  "budget": [k / 20 for k in range(1, 21)], "reduction": ["sum", "mean"]},
     },
     {"live": 2, "laptop": 3, "full": 5},
-    tolerance=ROUNDED,
-    unchecked=BY_ROUNDING,
 )  # fmt: skip
 """Robust accuracy over d and the budget, at m = 1000 and V = 10 / sqrt(m)."""
 
-FIGURE_4_RIGHT = Experiment(
-    "lazy.figure_4_right",
-    projected,
+FIGURE_4_RIGHT = _experiment(
+    "figure_4_right",
     {
         "live": {**_LIVE, "side": 8, "m": [100, 400], "radius": [0.25, 0.5, 1.0, 2.0], "budget": 0.3},
         "laptop": {**_SMALL, "side": 28, "m": [250, 500, 1000, 2000], "budget": 0.2,
@@ -103,14 +104,11 @@ FIGURE_4_RIGHT = Experiment(
                  "radius": [k / 20 for k in range(1, 21)], "reduction": ["sum", "mean"]},
     },
     {"live": 2, "laptop": 3, "full": 5},
-    tolerance=ROUNDED,
-    unchecked=BY_ROUNDING,
 )  # fmt: skip
 """Robust accuracy over the width and the radius V, at d = 784 and budget 0.2."""
 
-ALGORITHM_1 = Experiment(
-    "lazy.algorithm_1",
-    projected,
+ALGORITHM_1 = _experiment(
+    "algorithm_1",
     {
         scale: [
             {**grid, "projection": ["epoch", "step", "none"], "direction": ["raw", "unit"]},
@@ -124,14 +122,11 @@ ALGORITHM_1 = Experiment(
         }.items()
     },
     {"live": 2, "laptop": 3, "full": 5},
-    tolerance=ROUNDED,
-    unchecked=BY_ROUNDING,
 )  # fmt: skip
 """Algorithm 1 and the released code's version of it, and training that may leave the ball."""
 
-FIGURE_4_LONGER = Experiment(
-    "lazy.figure_4_longer",
-    projected,
+FIGURE_4_LONGER = _experiment(
+    "figure_4_longer",
     {
         "live": {**_LIVE, "side": 8, "m": 100, "c0": [5.0, 20.0], "budget": 0.3, "epochs": [25, 100]},
         "laptop": [
@@ -142,14 +137,11 @@ FIGURE_4_LONGER = Experiment(
         "full": {**_FULL, "side": 28, "m": [500, 1000], "budget": 0.2, "c0": [10.0, 17.0, 25.0, 40.0]},
     },
     {"live": 1, "laptop": 2, "full": 5},
-    tolerance=ROUNDED,
-    unchecked=BY_ROUNDING,
 )  # fmt: skip
 """The right panel's column again with the paper's 200 epochs, and with four times the images."""
 
-FIGURE_4_ELSEWHERE = Experiment(
-    "lazy.figure_4_elsewhere",
-    projected,
+FIGURE_4_ELSEWHERE = _experiment(
+    "figure_4_elsewhere",
     {
         "live": {**_LIVE, "side": 6, "m": 100, "c0": [4.0, 20.0], "budget": [0.1, 0.2, 0.4, 0.7]},
         "laptop": [
@@ -165,8 +157,6 @@ FIGURE_4_ELSEWHERE = Experiment(
                  "budget": [k / 20 for k in range(1, 21)]},
     },
     {"live": 1, "laptop": 3, "full": 5},
-    tolerance=ROUNDED,
-    unchecked=BY_ROUNDING,
 )  # fmt: skip
 """Points of (d, C0, m) that lie on neither panel of Figure 4: does the law that was fitted to the panels hold there?"""
 
@@ -210,9 +200,8 @@ FIGURE_4_CEILING = Experiment(
 )  # fmt: skip
 """How robust any classifier at all can be on these images: half of the budgets of Figure 4 are beyond it."""
 
-FIGURE_4_PLANE = Experiment(
-    "lazy.figure_4_plane",
-    projected,
+FIGURE_4_PLANE = _experiment(
+    "figure_4_plane",
     {
         "live": {**_LIVE, "side": 8, "m": 200, "c0": [2.0, 5.0, 10.0, 20.0, 40.0],
                  "budget": [0.05, 0.1, 0.2, 0.3, 0.45, 0.7]},
@@ -222,7 +211,5 @@ FIGURE_4_PLANE = Experiment(
                  "budget": [k / 20 for k in range(1, 21)]},
     },
     {"live": 1, "laptop": 1, "full": 5},
-    tolerance=ROUNDED,
-    unchecked=BY_ROUNDING,
 )  # fmt: skip
 """Robust accuracy over the budget and the radius, the plane that neither panel of Figure 4 shows."""
