@@ -13,12 +13,13 @@ from typing import Any
 
 import pandas as pd
 
-from advnb import data, sources
+from advnb import data
+from advnb.data import sources
 from advnb.experiments import Experiment, Outcome, find, run, verify
-from advnb.results import results_folder
-from advnb.store import NotStored, ResultsError, ResultsFile, settled
-from advnb.trials import SCALES
-from advnb.verification import VerificationError
+from advnb.experiments.declare import SCALES
+from advnb.experiments.read import results_folder
+from advnb.experiments.store import NotStored, ResultsError, ResultsFile, settled
+from advnb.experiments.verification import VerificationError
 
 USAGE_ERROR = 2
 INTERRUPTED = 130

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, overload
 import torch
 from torch import Tensor, nn
 
-from advnb import checks, losses
+from advnb import checks, gradients, losses
 from advnb.balls import Ball
 from advnb.flip import Flip, minimal_flip
 from advnb.losses import Loss, PerExample
@@ -26,9 +26,6 @@ Direction = Literal["steepest", "gradient"]
 StepSize = float | Callable[[int], float]
 Gradient = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]
 """(points, their rows in the batch or None for all) -> (loss (n,), gradient like the points)."""
-
-CPU_CHUNK = 64
-"""Images a forward pass on a CPU: larger batches cost more a row there (page faults in the allocator)."""
 
 
 class ZeroGradientWarning(UserWarning):
@@ -265,20 +262,20 @@ def pgd(  # type: ignore[misc]  # the two signatures above leave most options to
         finite, unknown names and sizes out of range; nothing about the model has changed then.
     """
     objective = losses.resolve(loss)
-    check_problem(model, x, y, ball, objective, allow_train_mode)
+    gradients.check_problem(model, x, y, ball, objective, allow_train_mode)
     steps = checks.count("steps", steps)
     size = _step_size(step_size, ball)
     checks.choice("direction", direction, ("steepest", "gradient"))
     if fosc_below is not None and not fosc_below >= 0:
         raise ValueError(f"fosc_below must be at least 0; got {fosc_below!r}")
     begin = _start(x, ball, start, random_start, generator)
-    size_of_chunk = chunk_size(chunk, x)
+    size_of_chunk = gradients.chunk_size(chunk, x)
     outcomes: list[Tensor | tuple[Tensor, Trace]] = []
     run = partial(
         ascend, steps=steps, step_size=size, direction=direction, fosc_below=fosc_below, trace=trace
     )
-    with losses.frozen(model), torch.autocast(x.device.type, autocast, enabled=autocast is not None):
-        losses.check_model(model, x, y, objective)
+    with gradients.frozen(model), torch.autocast(x.device.type, autocast, enabled=autocast is not None):
+        gradients.check_model(model, x, y, objective)
         for first in range(0, len(x), size_of_chunk):
             part = slice(first, first + size_of_chunk)
             gradient = partial(_network_gradient, model, y[part], objective)
@@ -351,21 +348,8 @@ def cw(
 def _network_gradient(
     model: nn.Module, y: Tensor, loss: Loss, points: Tensor, rows: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    values, grad, _ = losses.loss_and_gradient(model, points, y if rows is None else y[rows], loss)
+    values, grad, _ = gradients.loss_and_gradient(model, points, y if rows is None else y[rows], loss)
     return values, grad
-
-
-def check_problem(
-    model: nn.Module, x: Tensor, y: Tensor, ball: Ball, loss: Loss, allow_train_mode: bool
-) -> None:
-    """Raise unless model, examples, targets and ball fit together, as attacks and criteria need them to."""
-    if not isinstance(ball, Ball):
-        raise TypeError(f"ball must be Linf(eps) or L2(eps); got {type(ball).__name__}")
-    checks.eval_mode(model, allow_train_mode=allow_train_mode)
-    checks.images("x", x, ball.box)
-    loss.check_targets(y, len(x))
-    if y.device != x.device:
-        raise ValueError(f"y must be on the device of x, {x.device}; got {y.device}")
 
 
 def _step_size(step_size: StepSize | None, ball: Ball) -> StepSize:
@@ -384,13 +368,6 @@ def _start(
     if not bool(ball.contains(start, x).all()):
         raise ValueError(f"start must lie in the ball of radius {ball.eps:g} around x; some examples do not")
     return start
-
-
-def chunk_size(chunk: int | None, x: Tensor) -> int:
-    """Return how many examples go through the network at a time; :data:`CPU_CHUNK` images on a CPU by default."""
-    if chunk is not None:
-        return checks.count("chunk", chunk)
-    return CPU_CHUNK if x.device.type == "cpu" and x.ndim == 4 else len(x)
 
 
 def _join(outcomes: list[Tensor | tuple[Tensor, Trace]]) -> Tensor | tuple[Tensor, Trace]:

@@ -30,6 +30,14 @@ def choice(name: str, value: object, allowed: Iterable[str]) -> str:
     return value
 
 
+def columns(name: str, names: Iterable[str], allowed: Iterable[str]) -> None:
+    """Raised if one of ``names`` is no column of a table with the columns ``allowed``."""
+    there = list(allowed)
+    for column in names:
+        if column not in there:
+            raise ValueError(f"{name} must name columns ({', '.join(there)}); got {column!r}")
+
+
 def positive(name: str, value: float) -> float:
     """Return ``value`` as a float; raised if it is not a finite number above zero."""
     number = _number(name, value)
@@ -136,18 +144,6 @@ def eval_mode(model: nn.Module, *, allow_train_mode: bool = False) -> None:
             "model is in train mode: call model.eval() first, or pass allow_train_mode=True to attack "
             "it with batch statistics and dropout on"
         )
-
-
-def finite_gradient(grad: Tensor) -> Tensor:
-    """Return ``grad``; raised if it holds NaN or infinity, with the number of examples concerned."""
-    if not math.isfinite(grad.sum().item()):  # one reduction; the exact count only on failure
-        bad = int((~torch.isfinite(grad)).flatten(1).any(1).sum())
-        if bad:
-            raise NotFinite(
-                f"the gradient of the loss is NaN or infinite for {bad} of {len(grad)} examples: "
-                "check the model's weights and the size of its logits"
-            )
-    return grad
 
 
 def _number(name: str, value: float) -> float:

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from advnb import checks, losses
-from advnb.attacks import check_problem, chunk_size
+from advnb import checks, gradients, losses
 from advnb.balls import Ball
+from advnb.gradients import check_problem, chunk_size
 from advnb.losses import Loss, PerExample
 
 
@@ -69,11 +69,11 @@ def convergence(
     objective = losses.resolve(loss)
     _check(model, x_adv, x, y, ball, objective, allow_train_mode)
     parts = []
-    with losses.frozen(model):
-        losses.check_model(model, x_adv, y, objective)
+    with gradients.frozen(model):
+        gradients.check_model(model, x_adv, y, objective)
         for rows in torch.arange(len(x), device=x.device).split(chunk_size(chunk, x)):
-            value, grad, _ = losses.loss_and_gradient(model, x_adv[rows], y[rows], objective)
-            checks.finite_gradient(grad)
+            value, grad, _ = gradients.loss_and_gradient(model, x_adv[rows], y[rows], objective)
+            gradients.finite_gradient(grad)
             parts.append((value, ball.gap(grad, x_adv[rows], x[rows]), ball.dual_norm(grad)))
     value, gap, norm = (torch.cat(part) for part in zip(*parts, strict=True))
     reach = ball.eps * norm

@@ -20,7 +20,7 @@ from scipy.stats import binomtest
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from advnb import checks, losses
+from advnb import checks, gradients, losses
 from advnb.data import Split
 
 Attack = Callable[..., Any]
@@ -241,7 +241,7 @@ def _takes_generator(attack: Attack) -> bool:
 
 def _score(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Which examples are classified correctly (n,), and their losses (n,); the model is left as it was."""
-    with torch.no_grad(), losses.frozen(model):
+    with torch.no_grad(), gradients.frozen(model):
         output = model(x)
     loss = losses.resolve("logistic" if output.ndim == 1 else "cross_entropy")
     loss.check_targets(y, len(x))

@@ -1,4 +1,4 @@
-"""Per-example losses, and their gradient with respect to the input alone.
+"""Per-example losses.
 
 FOSC and the criteria of the three papers are defined example by example, so no loss here is reduced: a mean
 over the batch would divide every gradient, and FOSC with it, by the batch size.
@@ -6,13 +6,12 @@ over the batch would divide every gradient, and FOSC with it, by the batch size.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from advnb import checks
 
@@ -104,56 +103,3 @@ def values(loss: Loss, output: Tensor, y: Tensor) -> Tensor:
             f"{tuple(result.shape)}. Is it already reduced? Use reduction='none'"
         )
     return result
-
-
-def check_model(model: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> None:
-    """Look at a few outputs of ``model``, so that a label without a logit is refused before anything is computed."""
-    few = slice(2)  # two: BatchNorm in train mode refuses a batch of one
-    with torch.no_grad():
-        output = model(x[few])
-    loss.check_output(output, y[few])
-    if loss.targets == "classes":
-        checks.class_labels(y, len(y), output.shape[1])
-
-
-def loss_and_gradient(
-    model: nn.Module, x: Tensor, y: Tensor, loss: str | PerExample | Loss = "cross_entropy"
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the loss (n,), its gradient with respect to ``x`` (shaped like ``x``) and the model's output.
-
-    One forward and one backward pass; no gradient of any parameter is computed when the caller holds
-    :func:`frozen`. Raises if the loss is reduced or does not depend on ``x``.
-    """
-    loss = resolve(loss)
-    x = x.detach().requires_grad_()
-    with torch.enable_grad():
-        output = model(x)
-        per_example = values(loss, output if output.dtype == torch.float64 else output.float(), y)
-        if not per_example.requires_grad:
-            raise ValueError(
-                "the loss does not depend on x: does the model detach its input or run without gradients?"
-            )
-        (grad,) = torch.autograd.grad(per_example.sum(), x)
-    return per_example.detach(), grad, output.detach()
-
-
-@contextmanager
-def frozen(model: nn.Module) -> Iterator[nn.Module]:
-    """Switch off the gradients of ``model``'s parameters inside the block, and leave the model as it was.
-
-    The parameters' ``requires_grad`` flags come back also after an error. A model in train mode gets its
-    buffers back too: BatchNorm would otherwise learn its statistics from the attack.
-    """
-    flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    training = any(part.training for part in model.modules())
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()] if training else []
-    try:
-        for parameter, _ in flags:
-            parameter.requires_grad_(False)
-        yield model
-    finally:
-        for parameter, flag in flags:
-            parameter.requires_grad_(flag)
-        with torch.no_grad():
-            for buffer, saved in buffers:
-                buffer.copy_(saved)

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from torch import nn
 
-from advnb import losses
+from advnb import gradients, losses
 from advnb.attacks import ZeroGradientWarning, ascend, cw, fgsm, pgd
 from advnb.balls import L2, Linf
 from advnb.criterion import fosc
@@ -75,7 +75,7 @@ def test_a_trace_holds_the_loss_and_the_fosc_of_every_iterate(problem):
     assert trace.loss.shape == trace.fosc.shape == (5, len(x))
     assert torch.equal(trace.x[-1], x_adv)
     for k in range(5):
-        values, _, _ = losses.loss_and_gradient(model, trace.x[k], y)
+        values, _, _ = gradients.loss_and_gradient(model, trace.x[k], y)
         torch.testing.assert_close(trace.loss[k], values)
         torch.testing.assert_close(trace.fosc[k], fosc(model, trace.x[k], x, y, ball))
     assert (trace.fosc >= 0).all()
@@ -103,7 +103,7 @@ def test_pgd_reaches_a_linear_models_maximum_in_both_norms(linear):
 
 def test_fgsm_is_one_signed_step_of_length_eps(trained, digits):
     x, y = digits.test.x[:50], digits.test.y[:50]
-    _, grad, _ = losses.loss_and_gradient(trained, x, y)
+    _, grad, _ = gradients.loss_and_gradient(trained, x, y)
     expected = (x + 0.1 * grad.sign()).clamp(0, 1)
     torch.testing.assert_close(fgsm(trained, x, y, Linf(0.1)), expected)
 

@@ -7,8 +7,8 @@ import sys
 import pytest
 from toy.sums import WALK
 
-from advnb import results
 from advnb.__main__ import main
+from advnb.experiments import read as results
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from advnb import losses
+from advnb import gradients
 from advnb.balls import L2, Linf
 from advnb.criterion import convergence, fosc, relative_fosc
 from advnb.models import TwoLayer
@@ -44,7 +44,7 @@ def test_linf_fosc_is_the_maximum_over_the_corners(problem, loss):
     model, x, y, ball, generator = problem
     ball = Linf(ball.eps, box=ball.box)
     x_adv = ball.sample(x, generator)
-    _, grad, _ = losses.loss_and_gradient(model, x_adv, y, loss)
+    _, grad, _ = gradients.loss_and_gradient(model, x_adv, y, loss)
     low, high = x - ball.eps, x + ball.eps
     if ball.box is not None:
         low, high = low.clamp_min(0), high.clamp_max(1)
@@ -63,7 +63,7 @@ def test_without_a_box_fosc_is_the_papers_closed_form(problem):
     model, x, y, ball, generator = problem
     ball = type(ball)(ball.eps, box=None)
     x_adv = ball.sample(x, generator)
-    _, grad, _ = losses.loss_and_gradient(model, x_adv, y)
+    _, grad, _ = gradients.loss_and_gradient(model, x_adv, y)
     norm = grad.abs().sum(1) if isinstance(ball, Linf) else grad.norm(dim=1)
     closed_form = ball.eps * norm - ((x_adv - x) * grad).sum(1)
     tolerance = (1e-12 if x.dtype == torch.float64 else 2e-6) * (1 + float(norm.max()))
@@ -76,7 +76,7 @@ def test_no_point_of_the_set_gains_more_to_first_order(problem):
     model, x, y, ball, generator = problem
     x_adv = ball.sample(x, generator)
     measured = convergence(model, x_adv, x, y, ball)
-    loss, grad, _ = losses.loss_and_gradient(model, x_adv, y)
+    loss, grad, _ = gradients.loss_and_gradient(model, x_adv, y)
     torch.testing.assert_close(measured.loss, loss)
     torch.testing.assert_close(measured.gradient_norm, ball.dual_norm(grad))
     assert (measured.fosc >= 0).all()
@@ -130,7 +130,7 @@ def test_half_precision_inputs_are_measured_in_single_precision():
     y = torch.arange(20) % 3
     half = fosc(model.bfloat16(), x_adv, x, y, Linf(0.1))
     assert half.dtype == torch.float32
-    _, grad, _ = losses.loss_and_gradient(model, x_adv, y)
+    _, grad, _ = gradients.loss_and_gradient(model, x_adv, y)
     exact = Linf(0.1).gap(grad.double(), x_adv.double(), x.double())
     torch.testing.assert_close(half.double(), exact, rtol=1e-5, atol=1e-6)
 

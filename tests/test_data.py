@@ -19,8 +19,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from advnb import data, sources
-from advnb.data import Dataset, Split, load, unit_norm
+from advnb import data
+from advnb.data import Dataset, Split, load, sources, unit_norm
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "unpack.py"
 CLOSED = "http://127.0.0.1:1/"  # a local port on which nothing listens

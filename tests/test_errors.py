@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from advnb import checks, losses
+from advnb import checks, gradients, losses
 from advnb.attacks import ascend, cw, fgsm, pgd
 from advnb.balls import L2, Linf
 from advnb.criterion import fosc
@@ -254,6 +254,6 @@ def test_checks_on_numbers():
     with pytest.raises(TypeError, match="s must be a number; got"):
         checks.positive("s", [1])
     with pytest.raises(ValueError, match="for 1 of 2 examples"):
-        checks.finite_gradient(torch.tensor([[1.0], [float("nan")]]))
+        gradients.finite_gradient(torch.tensor([[1.0], [float("nan")]]))
     with pytest.raises(ValueError, match="a must be on the device of b"):
         checks.same_shape("a", torch.zeros(1), "b", torch.zeros(1, device="meta"))

@@ -11,7 +11,7 @@ from torch import nn
 from advnb.attacks import pgd
 from advnb.balls import Linf
 from advnb.fold import fold
-from advnb.losses import loss_and_gradient
+from advnb.gradients import loss_and_gradient
 from advnb.models import cifar_cnn, mnist_cnn, wide_resnet
 
 

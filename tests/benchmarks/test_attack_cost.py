@@ -15,7 +15,7 @@ import torch
 from advnb.attacks import pgd
 from advnb.balls import Linf
 from advnb.fold import fold
-from advnb.losses import frozen, loss_and_gradient
+from advnb.gradients import frozen, loss_and_gradient
 from advnb.models import mnist_cnn
 
 STEPS = 5

@@ -11,7 +11,7 @@ import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from advnb import figures
+from advnb.book import figures
 
 pytestmark = pytest.mark.browser
 

@@ -8,8 +8,7 @@ the trials, ``runs`` the experiments made of them, ``fits`` exponents with inter
 
 from advnb.papers.dynamics.circle import CirclePoints, at_angle, circle_points, count_minima
 from advnb.papers.dynamics.descent import Path, pgd, schedule_condition, shrinking
-from advnb.papers.dynamics.fits import Exponent, exponent, wilson
-from advnb.papers.dynamics.lemmas import (
+from advnb.papers.dynamics.lemmas.quantities import (
     ball_constants,
     chord_terms,
     mended_bound,
@@ -33,6 +32,7 @@ from advnb.papers.dynamics.problem import (
     tangent_part,
 )
 from advnb.papers.dynamics.sphere import Census, SpherePoints, critical_points, descend_sphere, minima, newton
+from advnb.statistics import Exponent, exponent, wilson
 
 __all__ = [
     "CONVENTIONS",

@@ -9,15 +9,8 @@ mended, ``uniform`` Lemma B.9 by another proof, ``measured`` what they bound. ``
 
 from advnb.papers.lazy.adversarial import Outcome, craft, robust_accuracy, train_projected
 from advnb.papers.lazy.ball import largest_movement, movement, project
-from advnb.papers.lazy.fits import (
-    by_radius,
-    crossing,
-    exponents,
-    fit_robust_radius,
-    movement_law,
-    robust_radius,
-    steps_to_reach,
-)
+from advnb.papers.lazy.laws import fit_robust_radius, movement_law, robust_radius, steps_to_reach
+from advnb.papers.lazy.scaling.tables import by_radius, exponents
 from advnb.papers.lazy.sgd import Exit, Trajectory, lazy_sgd
 from advnb.papers.lazy.task import SIDES, digit_pair
 
@@ -28,7 +21,6 @@ __all__ = [
     "Trajectory",
     "by_radius",
     "craft",
-    "crossing",
     "digit_pair",
     "exponents",
     "fit_robust_radius",

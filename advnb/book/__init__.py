@@ -1,0 +1,1 @@
+"""What makes the book out of stored runs: ``claims`` with their verdicts, ``figures``, pictures to ``explore``."""

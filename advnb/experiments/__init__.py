@@ -1,0 +1,31 @@
+"""Experiments: declared once, run in stretches, stored trial by trial, read as tables, verified by running again.
+
+``declare`` says what an experiment is, ``runs`` runs it (``attempts`` is one trial, ``engines`` who does the work),
+``store`` is its file, ``read`` gives the tables, ``verification`` computes a sample again, ``provenance`` says where
+a number comes from. Nothing here knows a paper, an attack or a model.
+"""
+
+from advnb.experiments.declare import SCALES, Experiment, Tolerance, Trial, find
+from advnb.experiments.read import label, load, stored_scales, unroll
+from advnb.experiments.runs import Outcome, live, run
+from advnb.experiments.store import NotStored, ResultsError
+from advnb.experiments.verification import VerificationError, verify
+
+__all__ = [
+    "SCALES",
+    "Experiment",
+    "NotStored",
+    "Outcome",
+    "ResultsError",
+    "Tolerance",
+    "Trial",
+    "VerificationError",
+    "find",
+    "label",
+    "live",
+    "load",
+    "run",
+    "stored_scales",
+    "unroll",
+    "verify",
+]

@@ -1,0 +1,105 @@
+"""Loss and input gradient of a frozen network, with the checks and the chunks that attacks and criteria share.
+
+No gradient of a parameter is ever computed here: a backward through the weights costs about a third of the input's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from advnb import checks, losses
+from advnb.balls import Ball
+from advnb.losses import Loss, PerExample
+
+CPU_CHUNK = 64
+"""Images a forward pass on a CPU: larger batches cost more a row there (page faults in the allocator)."""
+
+
+def check_problem(
+    model: nn.Module, x: Tensor, y: Tensor, ball: Ball, loss: Loss, allow_train_mode: bool
+) -> None:
+    """Raise unless model, examples, targets and ball fit together, as attacks and criteria need them to."""
+    if not isinstance(ball, Ball):
+        raise TypeError(f"ball must be Linf(eps) or L2(eps); got {type(ball).__name__}")
+    checks.eval_mode(model, allow_train_mode=allow_train_mode)
+    checks.images("x", x, ball.box)
+    loss.check_targets(y, len(x))
+    if y.device != x.device:
+        raise ValueError(f"y must be on the device of x, {x.device}; got {y.device}")
+
+
+def check_model(model: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> None:
+    """Look at a few outputs of ``model``, so that a label without a logit is refused before anything is computed."""
+    few = slice(2)  # two: BatchNorm in train mode refuses a batch of one
+    with torch.no_grad():
+        output = model(x[few])
+    loss.check_output(output, y[few])
+    if loss.targets == "classes":
+        checks.class_labels(y, len(y), output.shape[1])
+
+
+def chunk_size(chunk: int | None, x: Tensor) -> int:
+    """Return how many examples go through the network at a time; :data:`CPU_CHUNK` images on a CPU by default."""
+    if chunk is not None:
+        return checks.count("chunk", chunk)
+    return CPU_CHUNK if x.device.type == "cpu" and x.ndim == 4 else len(x)
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[nn.Module]:
+    """Switch off the gradients of ``model``'s parameters inside the block, and leave the model as it was.
+
+    The parameters' ``requires_grad`` flags come back also after an error. A model in train mode gets its
+    buffers back too: BatchNorm would otherwise learn its statistics from the attack.
+    """
+    flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    training = any(part.training for part in model.modules())
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()] if training else []
+    try:
+        for parameter, _ in flags:
+            parameter.requires_grad_(False)
+        yield model
+    finally:
+        for parameter, flag in flags:
+            parameter.requires_grad_(flag)
+        with torch.no_grad():
+            for buffer, saved in buffers:
+                buffer.copy_(saved)
+
+
+def loss_and_gradient(
+    model: nn.Module, x: Tensor, y: Tensor, loss: str | PerExample | Loss = "cross_entropy"
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the loss (n,), its gradient with respect to ``x`` (shaped like ``x``) and the model's output.
+
+    One forward and one backward pass; no gradient of any parameter is computed when the caller holds
+    :func:`frozen`. Raises if the loss is reduced or does not depend on ``x``.
+    """
+    loss = losses.resolve(loss)
+    x = x.detach().requires_grad_()
+    with torch.enable_grad():
+        output = model(x)
+        per_example = losses.values(loss, output if output.dtype == torch.float64 else output.float(), y)
+        if not per_example.requires_grad:
+            raise ValueError(
+                "the loss does not depend on x: does the model detach its input or run without gradients?"
+            )
+        (grad,) = torch.autograd.grad(per_example.sum(), x)
+    return per_example.detach(), grad, output.detach()
+
+
+def finite_gradient(grad: Tensor) -> Tensor:
+    """Return ``grad``; raised if it holds NaN or infinity, with the number of examples concerned."""
+    if not math.isfinite(grad.sum().item()):  # one reduction; the exact count only on failure
+        bad = int((~torch.isfinite(grad)).flatten(1).any(1).sum())
+        if bad:
+            raise checks.NotFinite(
+                f"the gradient of the loss is NaN or infinite for {bad} of {len(grad)} examples: "
+                "check the model's weights and the size of its logits"
+            )
+    return grad

@@ -1,0 +1,283 @@
+"""Trials on the landscape: Figures 1, 4, 5, Theorem 5.1, section 5.2, and the constants of Lemmas A.1 to 4.4.
+
+Counts at d = 2 are exact (:mod:`advnb.papers.dynamics.circle`). Every trial is a pure function of its
+parameters and seed that returns plain numbers and short lists.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from advnb.papers.dynamics.circle import CirclePoints, at_angle, circle_points, f_slope
+from advnb.papers.dynamics.descent import Path, pgd
+from advnb.papers.dynamics.lemmas.quantities import (
+    ball_constants,
+    uncrossed,
+)
+from advnb.papers.dynamics.problem import Problem, draw, in_ball
+from advnb.papers.dynamics.settings import Numbers, float64
+from advnb.papers.dynamics.sphere import critical_points, minima
+
+LEARNING_RATES = tuple(10.0**k for k in range(-6, 4))
+"""The ten step sizes of appendix B.1."""
+
+
+def landscape(
+    *,
+    scale: float,
+    ratio: float,
+    m: int,
+    seed: int,
+    device: str = "cpu",
+    y: float = 1.0,
+    loss: str = "squared",
+) -> Numbers:
+    """One panel of Figures 1, 4 and 5 as numbers: the local minima on the circle, for both conventions.
+
+    d = 2, ||x|| <= ``scale`` (appendix B.1), eps = ``ratio`` ``scale``. ``minus`` and ``plus`` count the
+    minima of -l and +l; ``*_ball`` those that are minima in the ball too; ``f`` those of f itself (all that
+    a target far from f would leave); ``spread`` the range of l over the minima of -l relative to its range
+    over the circle.
+    """
+    problem = draw(2, m, ratio * scale, seed=seed, scale=scale, inside=True, y=y, loss=loss)
+    minus = circle_points(problem)
+    plus = minus.reversed()
+    values, minimum = minus.value, minus.minimum
+    return {
+        "eps": problem.eps,
+        "minus": minus.minima,
+        "plus": plus.minima,
+        "minus_ball": minus.ball_minima,
+        "plus_ball": plus.ball_minima,
+        "f": int((~minus.crossing).sum()) // 2,
+        "crosses": minus.crosses,
+        "spread": float((values[minimum].max() - values[minimum].min()) / (values.max() - values.min())),
+    }
+
+
+def count_against_eps(
+    *,
+    scale: float,
+    m: int,
+    seed: int,
+    device: str = "cpu",
+    low: float = -2.0,
+    high: float = 3.0,
+    points: int = 26,
+) -> Numbers:
+    """Theorem 5.1 at one net: minima on the circle for log10(eps) from ``low`` to ``high``, with ||x|| =
+    ``scale`` held.
+
+    The target is out of f's reach, so the count is the same for both conventions and every loss.
+    ``threshold`` is the largest eps of the grid below which every count is 1; ``certified`` the largest at
+    which the condition eps sup ||d2f|| < inf ||df|| of the mended theorem holds; ``ratio_at_zero`` = ||df||
+    / ||d2f|| at x.
+    """
+    problem = draw(2, m, 1.0, seed=seed, scale=scale)
+    grid = torch.logspace(low, high, points, dtype=torch.float64).tolist()
+    counts = [circle_points(uncrossed(problem.having(eps=eps))).minima for eps in grid]
+    single = next((i for i, count in enumerate(counts) if count > 1), len(grid))
+    constants = [ball_constants(problem.having(eps=eps), 64) for eps in grid]
+    held = [eps * c.hess_max < c.grad_min for eps, c in zip(grid, constants, strict=True)]
+    certified = next((i for i, good in enumerate(held) if not good), len(grid))
+    centre = torch.zeros(1, 2, dtype=torch.float64)
+    size = float(problem.f_gradient(centre).norm())
+    return {
+        "eps": grid,
+        "counts": counts,
+        "threshold": grid[single - 1] if single else 0.0,
+        "certified": grid[certified - 1] if certified else 0.0,
+        "ratio_at_zero": size / float(torch.linalg.matrix_norm(problem.f_hessian(centre), ord=2)),
+    }
+
+
+def count_on_sphere(
+    *, d: int, m: int, eps: float, seed: int, device: str = "cpu", starts: int = 100
+) -> Numbers:
+    """Theorem 5.1 and the claim of section 4 that there are no saddles, for d > 2, by multi-start Newton.
+
+    The target is out of f's reach. ``minima`` is a lower bound on their number; ``unseen`` the estimated
+    share of starts that would find another; ``saddles`` the number of critical points found that are neither
+    kind.
+    """
+    problem = uncrossed(draw(d, m, eps, seed=seed))
+    census = minima(problem, starts, seed=seed)
+    critical = critical_points(problem, 2 * starts, seed=seed)
+    index = critical.points.index
+    constants = ball_constants(problem, 64)
+    return {
+        "minima": census.count,
+        "unseen": census.unseen,
+        "lost": census.lost,
+        "saddles": int(((index > 0) & (index < d - 1)).sum()),
+        "maxima": int((index == d - 1).sum()),
+        "certificate": eps * constants.hess_max / constants.grad_min,
+    }
+
+
+def escape(
+    *,
+    scale: float,
+    ratio: float,
+    convention: str,
+    seed: int,
+    device: str = "cpu",
+    m: int = 16,
+    y: float = 1.0,
+    steps: int = 10,
+) -> Numbers:
+    """One trajectory of Figure 1: from the worst of 10,000 random points, ``steps`` PGD steps, best of ten
+    step sizes.
+
+    ``progress``: the share of the way down to the lowest value on the ball that the best step size (by final
+    value, as in B.1) covers. ``slope`` and ``grad_f`` are |dL/df| and ||df|| at the start relative to their
+    medians over the points: which factor of dL is small there. ``unit_steps``: steps of length eps / 10
+    along -dL / ||dL|| until half way down (-1: never in 100), a step size that does not depend on the scale.
+    ``bounces``: steps of the best run that went up. ``on_sphere``: whether the start is within 2 percent of
+    the sphere.
+    """
+    problem = draw(2, m, ratio * scale, seed=seed, scale=scale, inside=True, y=y, convention=convention)
+    cloud = in_ball(problem, 10_000, seed=seed)
+    value = problem.objective(cloud)
+    start = cloud[value.argmax()].unsqueeze(0)
+    top = float(value.max())
+    bottom = min(float(value.min()), float(circle_points(problem).value.min()))
+    path, eta = best_descent(problem, start, steps)
+    values, drop = path.value[:, 0], top - bottom
+    unit = _unit_steps(problem, start, bottom + drop / 2)
+    return {
+        "progress": float((top - values[-1]) / drop),
+        "learning_rate": eta,
+        "bounces": int((values.diff() > 1e-12 * drop).sum()),
+        "unit_steps": unit,
+        "slope": float(problem.slope(start).abs() / problem.slope(cloud).abs().median()),
+        "grad_f": float(problem.f_gradient(start).norm() / problem.f_gradient(cloud).norm(dim=-1).median()),
+        "crosses": bool((problem.f(cloud) > problem.y).any() and (problem.f(cloud) < problem.y).any()),
+        "on_sphere": bool(start.norm() > 0.98 * problem.eps),
+        "values": values.tolist(),
+    }
+
+
+def best_descent(problem: Problem, start: Tensor, steps: int = 10) -> tuple[Path, float]:
+    """PGD from one ``start`` (1, d) with the step size of ``LEARNING_RATES`` that ends lowest (appendix B.1)."""
+    runs = [(pgd(problem, start, steps=steps, step_size=eta), eta) for eta in LEARNING_RATES]
+    return min(runs, key=lambda run: float(run[0].value[-1, 0]))
+
+
+def _unit_steps(problem: Problem, start: Tensor, goal: float, limit: int = 100) -> int:
+    """Steps of length eps / 10 along -dL / ||dL|| until the objective is at most ``goal``; -1 if never within
+    ``limit``.
+    """
+    delta = start
+    for t in range(limit):
+        if float(problem.objective(delta)) <= goal:
+            return t
+        size = float(problem.gradient(delta).norm())
+        if size == 0.0:
+            return -1
+        delta = pgd(problem, delta, steps=1, step_size=0.1 * problem.eps / size).end
+    return -1
+
+
+def general_loss(*, loss: str, scale: float, ratio: float, m: int, seed: int, device: str = "cpu") -> Numbers:
+    """Section 5.2 at one net: the bounds L < |dl/df| < U and |d2l/df2| <= B on the ball, and the count of
+    minima.
+
+    The target is 1 for every loss (a class label for the cross entropy). ``same_as_f``: whether the minima
+    on the circle are exactly extrema of f, as many as f has: what a loss that is monotone on f's range must
+    give.
+    """
+    problem = draw(2, m, ratio * scale, seed=seed, scale=scale, inside=True, y=1.0, loss=loss)
+    points: CirclePoints = circle_points(problem)
+    constants = ball_constants(problem, seed=seed)
+    extrema = at_angle(problem, points.theta[~points.crossing])
+    slope = f_slope(problem, points.theta[~points.crossing]).abs().max() if len(extrema) else torch.zeros(())
+    return {
+        "minima": points.minima,
+        "f": int((~points.crossing).sum()) // 2,
+        "crosses": points.crosses,
+        "same_as_f": points.minima == int((~points.crossing).sum()) // 2 and not points.crosses,
+        "slope_min": constants.slope_min,
+        "slope_max": constants.slope_max,
+        "curvature_max": constants.curvature_max,
+        "curvature_bound": problem.scalar.curvature_bound,
+        "residual": float(slope),
+    }
+
+
+FIGURE_1 = float64(
+    "figure_1",
+    landscape,
+    {
+        scale: {"scale": [0.01, 1.0, 100.0], "ratio": [0.1, 1.0, 10.0], "m": 16}
+        for scale in ("live", "laptop", "full")
+    },
+    {"live": 20, "laptop": 200, "full": 2000},
+)
+
+FIGURE_1_ESCAPE = float64(
+    "figure_1_escape",
+    escape,
+    {
+        scale: {"scale": [0.01, 1.0, 100.0], "ratio": [0.1, 1.0, 10.0], "convention": ["minus", "plus"]}
+        for scale in ("live", "laptop", "full")
+    },
+    {"live": 4, "laptop": 50, "full": 1000},
+)
+
+FIGURE_4 = float64(
+    "figure_4",
+    landscape,
+    {
+        "live": {"scale": [0.01, 1.0, 100.0], "ratio": 10.0, "m": [4, 16, 64]},
+        "laptop": {
+            "scale": [0.01, 1.0, 10.0, 100.0],
+            "ratio": 10.0,
+            "m": [4, 8, 16, 32, 64, 128, 256],
+        },
+        "full": {"scale": [0.01, 0.1, 1.0, 10.0, 100.0], "ratio": 10.0, "m": [4, 16, 64, 256, 1024, 4096]},
+    },
+    {"live": 10, "laptop": 50, "full": 300},
+)
+
+THEOREM_5_1 = float64(
+    "theorem_5_1",
+    count_against_eps,
+    {
+        "live": {"scale": [0.01, 1.0, 100.0], "m": [16]},
+        "laptop": [{"scale": [0.01, 1.0, 10.0, 100.0], "m": 16}, {"scale": 1.0, "m": [64, 256]}],
+        "full": {"scale": [0.01, 1.0, 10.0, 100.0], "m": [16, 64, 256, 1024]},
+    },
+    {"live": 6, "laptop": 60, "full": 500},
+)
+
+THEOREM_5_1_HIGH = float64(
+    "theorem_5_1_high",
+    count_on_sphere,
+    {
+        "live": {"d": [3, 8], "m": 256, "eps": [0.1, 1.0, 10.0, 100.0]},
+        "laptop": {"d": [3, 4, 8, 16], "m": [64, 256], "eps": [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0]},
+        "full": {
+            "d": [3, 4, 8, 16, 32],
+            "m": [64, 1024, 8192],
+            "eps": [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0],
+        },
+    },
+    {"live": 3, "laptop": 10, "full": 50},
+)
+
+GENERAL_LOSS = float64(
+    "general_loss",
+    general_loss,
+    {
+        scale: {
+            "loss": ["squared", "cross_entropy", "pseudo_huber"],
+            "scale": [0.01, 1.0, 100.0],
+            "ratio": [0.1, 1.0, 10.0],
+            "m": 16,
+        }
+        for scale in ("live", "laptop")
+    },
+    {"live": 5, "laptop": 30},
+)

@@ -1,0 +1,101 @@
+"""The trial of Figure 3: escapes of a network on its way through adversarial training."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from advnb.attacks import ZeroGradientWarning, pgd
+from advnb.balls import L2
+from advnb.data import Split
+from advnb.papers.dynamics.scale.escape import Numbers, rounded, run_escape
+from advnb.papers.dynamics.scale.scene import Scene, at_scale, class_index, draw_scene, parity
+from advnb.papers.dynamics.scale.steps import RULES
+from advnb.training import Standard, fit
+
+TEST_IMAGES = 500
+
+FIG3_FIELDS = (
+    "margin_start",
+    "margin_peak",
+    "margin_floor",
+    "gradient_clean",
+    "gain",
+    "loss_half",
+    "loss_ninety",
+    "path",
+)
+
+
+def along_training(
+    *,
+    data: str,
+    version: str,
+    scale: float,
+    ratio: float,
+    units: str,
+    lr: float,
+    optimizer: str,
+    epochs: list[int],
+    examples: int,
+    images: int,
+    seed: int,
+    device: str,
+    dtype: torch.dtype,
+) -> Numbers:
+    """Trial of Figure 3: escapes of networks along adversarial training, at the given ``epochs`` (0 comes first).
+
+    SGD without momentum (or Adam) at ``lr``, batches of 64, on ``examples`` training images (half odd), against 5
+    PGD steps of eps / 2 along the unit gradient; the paper gives the learning rate, 0.01 r, and the number of images.
+    One list an epoch: the accuracies, ``moved`` (distance of the weights from the initial ones over their norm),
+    ``spread`` (standard deviation over the training images of z_1 - z_0: 0 for a constant classifier), and the
+    fields of :func:`run_escape` that Figure 3 needs, with the step rule in front.
+    """
+    scene = draw_scene(data=data, version=version, scale=scale, ratio=ratio, units=units, loss="cross_entropy",
+                       convention="minus", images=images, seed=seed, device=device, dtype=dtype)  # fmt: skip
+    train = parity(data).train.subset(examples, seed=seed).to(device, dtype)
+    train = Split(at_scale(train.x, scale, units), class_index(train.y))
+    test = parity(data).test.subset(TEST_IMAGES, seed=seed + 1).to(device, dtype)
+    test = Split(at_scale(test.x, scale, units), class_index(test.y))
+    initial = nn.utils.parameters_to_vector(scene.net.parameters()).detach().clone()
+    rows: list[Numbers] = []
+
+    def look(net: nn.Module, row: Mapping[str, Any]) -> None:
+        if row["epoch"] in epochs:
+            rows.append({**_accuracies(net, train, test, initial, scene.ball, seed), **_escapes(scene, seed)})
+
+    look(scene.net, {"epoch": 0})
+    defence = Standard(scene.ball, steps=5, step_size=scene.ball.eps / 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ZeroGradientWarning)  # a network that has become constant
+        fit(scene.net, train, defence, epochs=max(epochs), batch=64, lr=lr, momentum=0.0, weight_decay=0.0,
+            optimizer=optimizer, seed=seed, callback=look, progress=False)  # fmt: skip
+    return {"eps": scene.ball.eps, **{name: [row[name] for row in rows] for name in rows[0]}}
+
+
+@torch.no_grad()
+def _accuracies(
+    net: nn.Module, train: Split, test: Split, initial: Tensor, ball: L2, seed: int
+) -> dict[str, float]:
+    logits = net(train.x)
+    weights = nn.utils.parameters_to_vector(net.parameters())
+    generator = torch.Generator().manual_seed(seed)
+    crafted = pgd(net, train.x, train.y, ball, steps=10, loss="margin", generator=generator)
+    values = {
+        "train_accuracy": (logits.argmax(1) == train.y).double().mean(),
+        "test_accuracy": (net(test.x).argmax(1) == test.y).double().mean(),
+        "adversarial_accuracy": (net(crafted).argmax(1) == train.y).double().mean(),
+        "moved": (weights - initial).norm() / initial.norm(),
+        "spread": (logits[:, 1] - logits[:, 0]).std(),
+    }
+    return {name: rounded(value[None])[0] for name, value in values.items()}
+
+
+def _escapes(scene: Scene, seed: int) -> Numbers:
+    """The trajectories of Figure 3 on the network as it is now, under both step rules."""
+    runs = {rule: run_escape(scene, climb=rule, step=rule, seed=seed) for rule in RULES}
+    return {f"{rule}_{name}": run[name] for rule, run in runs.items() for name in FIG3_FIELDS}

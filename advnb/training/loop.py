@@ -1,0 +1,290 @@
+"""The training loop: epochs, batches and updates, the same for every defence. :func:`advnb.training.fit` drives it.
+
+All randomness is a function of (seed, epoch, batch): nothing is drawn from the global generators, and there is no
+generator whose state could be lost. Modules that insist on the global ones (dropout) find them seeded by the
+same rule at the start of each epoch.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, Optimizer
+from torch.optim.lr_scheduler import MultiStepLR
+from tqdm.auto import tqdm
+
+from advnb import checks, losses
+from advnb.data import Split
+from advnb.losses import Loss, PerExample
+from advnb.training import checkpoints
+from advnb.training.defences import Defence
+from advnb.training.processes import Ranks
+
+Row = dict[str, Any]
+Augment = Callable[[Tensor, torch.Generator], Tensor]
+MakeOptimizer = Callable[..., Optimizer]
+Evaluate = Callable[[nn.Module], Mapping[str, float]]
+Callback = Callable[[nn.Module, Row], bool | None]
+
+STORED = {"fingerprint", "model", "optimizer", "schedule", "defence", "history", "stopped"}
+ORDER, NOISE, MODULES = 1, 2, 3
+"""What a derived seed is for: the order of an epoch, the noise of a batch, modules that draw globally."""
+
+
+class Diverged(ArithmeticError):
+    """Raised if the loss or the weights stop being finite. The last checkpoint is from before that."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What :func:`advnb.training.fit` was asked for, checked; the meanings are documented there."""
+
+    epochs: int
+    batch: int
+    lr: float
+    momentum: float
+    weight_decay: float
+    milestones: tuple[int, ...]
+    factor: float
+    optimizer: str | MakeOptimizer
+    loss: str | PerExample
+    augment: Augment | None
+    seed: int
+    checkpoint_every: int
+
+    def __post_init__(self) -> None:
+        for name, minimum in (("epochs", 1), ("batch", 1), ("seed", 0), ("checkpoint_every", 1)):
+            checks.count(name, getattr(self, name), minimum=minimum)
+        for epoch in self.milestones:
+            checks.count("milestones", epoch)
+        checks.positive("lr", self.lr)
+        checks.positive("factor", self.factor)
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum must lie in [0, 1); got {self.momentum!r}")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError(f"weight_decay must be finite and at least 0; got {self.weight_decay!r}")
+        if not callable(self.optimizer):
+            checks.choice("optimizer", self.optimizer, ("sgd", "adam"))
+        losses.resolve(self.loss)
+
+    @property
+    def objective(self) -> Loss:
+        """The loss to minimise."""
+        return losses.resolve(self.loss)
+
+    def make_optimizer(self, model: nn.Module) -> Optimizer:
+        """Return the optimiser of those parameters that require gradients."""
+        weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        if callable(self.optimizer):
+            return self.optimizer(weights, lr=self.lr)
+        if self.optimizer == "adam":
+            return Adam(weights, lr=self.lr, weight_decay=self.weight_decay)
+        return SGD(weights, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
+
+    def fingerprint(self) -> dict[str, str]:
+        """Return every setting that decides the weights after a given epoch."""
+        names = {field.name for field in fields(self)} - {"epochs", "checkpoint_every"}
+        return {name: checkpoints.describe(getattr(self, name)) for name in names}
+
+
+class Run:
+    """A training run between two epochs: weights, optimiser, schedule and the history so far."""
+
+    def __init__(
+        self, model: nn.Module, defence: Defence, settings: Settings, split: Split, group: Ranks
+    ) -> None:
+        self.model, self.defence, self.settings = model, defence, settings
+        self.split, self.group = split, group
+        self.device = split.x.device
+        self.objective = settings.objective
+        self.optimizer = settings.make_optimizer(model)
+        self.schedule = MultiStepLR(self.optimizer, list(settings.milestones), settings.factor)
+        self.network = group.wrap(model, self.device)
+        self.noise = torch.Generator(self.device)
+        self.fingerprint: dict[str, str] = {}
+        self.history: list[Row] = []
+        self.stopped = False
+
+    def train(
+        self, path: Path | None, evaluate: Evaluate | None, callback: Callback | None, progress: bool
+    ) -> None:
+        """Train the epochs that are missing, and store the run at ``path`` as it grows."""
+        epochs, every = self.settings.epochs, self.settings.checkpoint_every
+        batches = math.ceil(len(self.split) / self.settings.batch)
+        done = len(self.history) * batches
+        hidden = not (progress and self.group.first)
+        with tqdm(total=epochs * batches, initial=done, unit="batch", leave=False, disable=hidden) as bar:
+            while len(self.history) < epochs and not self.stopped:
+                row = self.epoch(len(self.history) + 1, bar)
+                if evaluate is not None:
+                    row |= _columns(evaluate(self.model), row)
+                self.history.append(row)
+                stop = callback is not None and bool(callback(self.model, row))
+                self.stopped = self.group.total([stop], self.device) != [0]
+                if path and (self.stopped or row["epoch"] == epochs or row["epoch"] % every == 0):
+                    self.store(path)
+
+    def epoch(self, epoch: int, bar: tqdm) -> Row:
+        """Pass over the data once; return the row of history that it makes."""
+        began, seed, rate = time.perf_counter(), self.settings.seed, self.optimizer.param_groups[0]["lr"]
+        _seed_modules(_derive(seed, epoch, 0, MODULES + self.group.rank), self.device)
+        shuffle = torch.Generator().manual_seed(_derive(seed, epoch, 0, ORDER))
+        order = torch.randperm(len(self.split), generator=shuffle).to(self.device)
+        sums = np.zeros(3)
+        for number, rows in enumerate(order.split(self.settings.batch), 1):
+            sums += self.step(rows, epoch, number)
+            bar.update()
+        self.schedule.step()
+        with torch.no_grad():
+            self.defence.after_epoch(self.model, epoch)
+        if not _finite(self.model):
+            raise Diverged(_where("a weight is NaN or infinite", epoch, number))
+        self.group.share_buffers(self.model.eval())
+        loss, clean, crafted = (sums / len(self.split)).tolist()
+        seconds = time.perf_counter() - began
+        return {"epoch": epoch, "lr": rate, "loss": loss, "accuracy": clean, "adversarial_accuracy": crafted,
+                "seconds": seconds}  # fmt: skip
+
+    def step(self, rows: Tensor, epoch: int, number: int) -> list[float]:
+        """Update on one batch; return the sums of its losses, its clean hits and its hits as crafted."""
+        noise = self.noise.manual_seed(_derive(self.settings.seed, epoch, number, NOISE))
+        x, y = self.split.x[rows], self.split.y[rows]
+        if self.settings.augment is not None:
+            x = _like(x, self.settings.augment(x, noise), "augment")
+        start = self.defence.start(x, noise)
+        mine, weight = self.group.share(len(x))
+        x, y, start = x[mine], y[mine], start[mine]
+        x_adv = self.craft(x, y, start, noise, epoch, number)
+        clean = None if x_adv is x else self.clean_hits(x, y)
+        output = self.network.train()(x_adv)
+        loss = weight * losses.values(self.objective, output, y).sum()
+        crafted = weight * _hits(output, y)
+        local = torch.stack([loss.detach(), crafted if clean is None else weight * clean, crafted])
+        sums = self.group.total(local.tolist(), self.device)
+        if not math.isfinite(sums[0]):
+            raise Diverged(_where(f"the loss is {sums[0]}", epoch, number))
+        self.optimizer.zero_grad()
+        (loss * (self.group.size / len(rows))).backward()  # processes average their gradients: undo that
+        self.optimizer.step()
+        with torch.no_grad():
+            self.defence.after_step(self.model)
+        return sums
+
+    def craft(
+        self, x: Tensor, y: Tensor, start: Tensor, noise: torch.Generator, epoch: int, number: int
+    ) -> Tensor:
+        """Let the defence at the model, in the mode it asks for; its answer is data, with no graph attached."""
+        self.model.train(self.defence.train_mode)
+        try:
+            x_adv = self.defence.craft(self.model, x, y, epoch=epoch, generator=noise, start=start)
+        except checks.NotFinite as error:
+            raise Diverged(
+                _where("the attack met a gradient that is NaN or infinite", epoch, number)
+            ) from error
+        return x_adv if x_adv is x else _like(x, x_adv, "craft").detach()
+
+    def clean_hits(self, x: Tensor, y: Tensor) -> Tensor:
+        """Count the right answers on a clean batch, in eval mode."""
+        with torch.no_grad():
+            return _hits(self.model.eval()(x), y)
+
+    def open(self, path: Path, resume: bool) -> None:
+        """Take up the run stored at ``path`` if there is one; refuse it before anything is changed."""
+        self.fingerprint = {
+            **self.settings.fingerprint(),
+            "model": checkpoints.describe_model(self.model),
+            "data": checkpoints.describe_tensors(self.split.x, self.split.y),
+            "defence": checkpoints.describe(self.defence),
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if resume and path.exists():
+            self.restore(path)
+
+    def store(self, path: Path) -> None:
+        """Write the run to ``path``, from one process; the others wait for the file."""
+        if self.group.first:
+            state = {
+                "fingerprint": self.fingerprint,
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "schedule": self.schedule.state_dict(),
+                "defence": self.defence.state_dict(),
+                "history": self.history,
+                "stopped": self.stopped,
+            }
+            checkpoints.save(path, state)
+        self.group.total([0.0], self.device)
+
+    def restore(self, path: Path) -> None:
+        """Go on from the run stored at ``path``; raises if it is another one or has gone further than asked."""
+        state = checkpoints.load(path, STORED)
+        checkpoints.refuse_mismatch(path, state["fingerprint"], self.fingerprint)
+        if len(state["history"]) > self.settings.epochs:
+            raise checkpoints.CheckpointError(
+                f"checkpoint {path} holds {len(state['history'])} epochs, more than epochs={self.settings.epochs}"
+            )
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.defence.load_state_dict(state["defence"])
+        self.history, self.stopped = state["history"], state["stopped"]
+
+
+def _columns(extra: Mapping[str, float], row: Row) -> Row:
+    """Return what ``evaluate`` returned as plain numbers, which a checkpoint can hold."""
+    taken = sorted(extra.keys() & row.keys())
+    if taken:
+        raise ValueError(
+            f"evaluate must use other names than the history's own columns; got {', '.join(taken)}"
+        )
+    return {name: float(value) for name, value in extra.items()}
+
+
+def _like(x: Tensor, result: Tensor, name: str) -> Tensor:
+    checks.same_shape(f"the result of {name}", result, "its batch", x)
+    return result
+
+
+def _hits(output: Tensor, y: Tensor) -> Tensor:
+    """Count the right answers: the largest logit, or the right sign of a single output."""
+    return (output.argmax(1) == y if output.ndim == 2 else output.sign() == y.sign()).sum()
+
+
+def _finite(model: nn.Module) -> bool:
+    return all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters())
+
+
+def _where(what: str, epoch: int, number: int) -> str:
+    return (
+        f"training diverged: {what} in epoch {epoch}, batch {number}. "
+        "A lower lr may help; the checkpoint, if any, is from an earlier epoch"
+    )
+
+
+def _derive(seed: int, epoch: int, number: int, purpose: int) -> int:
+    """Return a seed that is a function of its arguments; distinct arguments give unrelated streams."""
+    return int(np.random.SeedSequence((seed, epoch, number, purpose)).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _seed_modules(seed: int, device: torch.device) -> None:
+    """Seed the global generators of the CPU and of ``device``, and of no other device."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+
+
+@contextmanager
+def own_random_state(device: torch.device) -> Iterator[None]:
+    """Put the global generators back, at the end of the block, to where they were."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        yield

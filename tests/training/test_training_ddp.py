@@ -1,0 +1,54 @@
+"""Two processes under torchrun train the same network as one, up to rounding."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from advnb.training.processes import Ranks
+
+WORKER = Path(__file__).with_name("ddp_worker.py")
+
+
+@pytest.mark.parametrize(("n", "size"), [(8, 2), (9, 2), (5, 4), (3, 4), (1, 2)])
+def test_processes_share_every_row_once(n, size):
+    rows, weights = torch.arange(n), []
+    counted = torch.zeros(n)
+    for rank in range(size):
+        mine, weight = Ranks(rank, size).share(n)
+        assert len(rows[mine]) >= 1
+        counted[mine] += weight
+        weights.append(weight * len(rows[mine]))
+    assert (counted == 1).all()
+    assert max(weights) - min(weights) <= 1
+
+
+def test_one_process_is_left_alone():
+    alone = Ranks()
+    cpu = torch.device("cpu")
+    assert alone.first and alone.total([1.0, 2.0], cpu) == [1.0, 2.0]
+    model = torch.nn.Linear(2, 2)
+    assert alone.wrap(model, cpu) is model
+
+
+@pytest.mark.slow
+def test_two_processes_match_one(tmp_path):
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    for name, launcher in (("one", []), ("two", torchrun)):
+        (tmp_path / name).mkdir()
+        command = [sys.executable, *launcher, str(WORKER), str(tmp_path / name)]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=240)
+        assert done.returncode == 0, done.stderr[-3000:]
+    one = torch.load(tmp_path / "one" / "rank0.pt")
+    for rank in (0, 1):
+        two = torch.load(tmp_path / "two" / f"rank{rank}.pt")
+        torch.testing.assert_close(two["weights"], one["weights"], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            torch.tensor(two["history"]), torch.tensor(one["history"]), rtol=1e-4, atol=1e-5
+        )
