@@ -1,4 +1,4 @@
-"""The command line: ``python -m advnb list | run | status | verify | data`` (``-h`` tells more about each)."""
+"""The command line: ``python -m advnb list | run | status | verify | claims | data`` (``-h`` tells more about each)."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ def main(argv: Sequence[str] | None = None, package: str | ModuleType = "advnb.p
     ``package`` is where experiments are looked for.
     """
     arguments = _parser().parse_args(argv)
+    arguments.package = package
     command: Callable[[argparse.Namespace, Experiments], int] = arguments.command
     try:
         return command(arguments, {} if command is _data else find(package))
@@ -146,6 +147,23 @@ def _verify(arguments: argparse.Namespace, experiments: Experiments) -> int:
     return 0
 
 
+def _claims(arguments: argparse.Namespace, experiments: Experiments) -> int:
+    """Judge all claims on what is stored; say what differs from what is written down, or write it down."""
+    from advnb.book import ledger
+
+    found = ledger.pages(arguments.package)
+    if arguments.write:
+        changed = [name for name, page in found.items() if ledger.write(page, arguments.results)]
+        print(f"{len(found)} pages judged; written: {', '.join(changed) or 'nothing has changed'}")
+        return 0
+    said = [line for page in found.values() for line in ledger.differences(page, arguments.results)]
+    print(
+        "\n".join(said)
+        or f"{sum(len(page.claims) for page in found.values())} claims are as they are written down"
+    )
+    return 1 if said else 0
+
+
 def _data(arguments: argparse.Namespace, experiments: Experiments) -> int:
     """Print which data sets are here, or fetch the one that is named."""
     if arguments.name:
@@ -216,7 +234,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m advnb", description="Run the experiments behind the book."
     )
-    commands = parser.add_subparsers(required=True, metavar="list | run | status | verify | data")
+    commands = parser.add_subparsers(required=True, metavar="list | run | status | verify | claims | data")
 
     def add(command: Callable[..., int], name: str, help: str) -> argparse.ArgumentParser:
         one = commands.add_parser(name, help=help, description=help)
@@ -233,6 +251,8 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--scale", choices=SCALES, help="default: the largest stored")
     check.add_argument("--device", help="default: the kind of device the trial was stored from, else the CPU")
     check.add_argument("--seed", type=int, default=0, help="chooses the sample (default: 0)")
+    judge = add(_claims, "claims", "judge all claims on what is stored and compare with what is written down")
+    judge.add_argument("--write", action="store_true", help="write down what has changed")
     fetch = add(_data, "data", "say which data sets are here, or fetch one")
     fetch.add_argument("name", nargs="?", help="a data set")
     for one in commands.choices.values():

@@ -1,314 +1,313 @@
-"""Claims: what a paper says, what was measured here, and the verdict.
+"""Claims: what a paper says, how it is measured on stored runs, the condition that the sentence implies, the verdict.
 
-A notebook collects its claims and checks them in its last cell, which stores them as JSON beside the results;
-the book's ledger page shows all that are stored. Numbers enter a claim computed, never typed in.
+A claim is declared once, in the module of its page, as a function from stored evidence to text and numbers:
 
->>> claims = Claims(paper="lazy", notebook="lazy/figure_4")
->>> claim = claims.add(
-...     id="figure-4.left",
-...     says="The step that flips the prediction does not grow with the width.",
-...     measured=f"slope {about(0.0123)} in log-log, 95% interval {interval(-0.011, 0.034)}",
-...     scale="live",
-...     seeds=20,
+>>> PAGE = Page("lazy/scaling", title="Scaling")
+>>> @PAGE.claim(
+...     "figure-5.slope",
+...     says="the step falls as the root of d",
+...     evidence="lazy.figures_5_6",
+...     holds=lambda slope: -0.6 < slope < -0.4,
 ...     verdict="reproduced",
-...     holds=-0.011 <= 0 <= 0.034,
 ... )
+... def slope(runs):
+...     fit = exponent(runs, "d", "norm", "seed")
+...     return f"norm ~ d^{fit}", {"slope": fit.value}
+
+The condition sees nothing but the numbers, by name, and is kept with them: a reader can see what would refute the
+claim. Everything is computed from stored runs alone, so the ledger is a pure function of ``book/results``
+(``advnb.book.ledger``) and a notebook shows a claim by its id: ``PAGE["figure-5.slope"]``.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import os
+import ast
+import html
+import inspect
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from advnb import checks
-from advnb.experiments.declare import SCALES
-from advnb.experiments.read import results_folder
-from advnb.experiments.store import ResultsError, ResultsFile
+from advnb.experiments.plain import plain
+from advnb.experiments.read import load, results_folder
+
+__all__ = ["VERDICTS", "Claim", "Finding", "Page"]
 
 VERDICTS = ("reproduced", "reproduced in part", "not reproduced", "vacuous here", "not run")
 """All verdicts there are; "vacuous here" is a bound that says nothing at any size that can be run."""
 
+Numbers = Mapping[str, Any]
+Measure = Callable[..., tuple[str, Numbers]]
+"""(one table for each experiment of the evidence) -> what was measured in words, and the numbers behind it."""
+
+_ID = r"[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*"
+_PAGE = r"[a-z0-9_-]+(/[a-z0-9_-]+)*"
+
 
 @dataclass(frozen=True)
 class Claim:
-    """One statement of a paper and what became of it.
+    """One statement of a paper, declared: how it is judged.
 
     Attributes:
-        id: unique within the paper: kind, number, and a part if there are several ("theorem-3.1.rate").
-        paper: the chapter's name.
-        statement: where the paper says it ("Theorem 3.1").
+        id: unique within the chapter: kind, number, and a part if there are several ("theorem-3.1.rate").
+        page: the page that shows it, from the book's root, without its ending ("dynamics/landscape").
+        statement: where the paper says it ("Theorem 3.1"); made from ``id`` unless given.
         says: what the paper says, in a sentence.
-        measured: what was measured, rounded coarsely so that another CPU writes the same text.
-        scale: "live", "laptop" or "full"; None only if it was not run.
-        seeds: how many independent draws are behind it; 0 only if it was not run.
-        verdict: one of ``VERDICTS``.
-        why: what the verdict rests on, in a sentence; may be empty.
-        holds: whether what was measured bears the verdict out, computed; None only if it was not run. A claim
-            "not reproduced" holds when the measurement contradicts the paper again.
-        notebook: the notebook that tests it, from the book's root, without its ending ("dynamics/landscape").
-        experiment: the stored experiment behind it, or None if it was measured in the notebook.
+        evidence: the stored experiments that ``measure`` is called with, the one that names scale and seeds first;
+            none for what is computed exactly.
+        measure: returns what was measured, rounded coarsely, and the numbers that the condition needs.
+        holds: the condition, ``holds(**numbers)``: whether what was measured bears the verdict out. A claim "not
+            reproduced" holds when the measurement contradicts the paper again. It follows from the paper's sentence.
+        verdict: one of :data:`VERDICTS`.
+        why: what the verdict rests on, in a sentence; also says so where the condition was moved after a run.
 
     Raises ``ValueError`` or ``TypeError`` naming the claim if any of this is not so.
     """
 
     id: str
-    paper: str
+    page: str
     statement: str
     says: str
-    measured: str
-    scale: str | None
-    seeds: int
+    evidence: tuple[str, ...]
+    measure: Measure
+    holds: Callable[..., bool] | None
     verdict: str
-    why: str
-    holds: bool | None
-    notebook: str
-    experiment: str | None = None
+    why: str = ""
 
     def __post_init__(self) -> None:
-        _named("id", self.id, r"[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*")
+        _named("id", self.id, _ID)
         try:
-            self._check()
+            checks.choice("verdict", self.verdict, VERDICTS)
+            if not self.says.strip():
+                raise ValueError("says must not be empty")
+            if (self.holds is None) != (self.verdict == "not run"):
+                raise TypeError(
+                    f"holds must be a condition on the numbers, or None if not run; got {self.holds!r}"
+                )
         except (ValueError, TypeError) as error:
             raise type(error)(f"claim {self.id!r}: {error}") from error
 
-    def _check(self) -> None:
-        _named("paper", self.paper, r"[a-z][a-z0-9_]*")
-        _named("notebook", self.notebook, r"[a-z0-9_-]+(/[a-z0-9_-]+)*")
-        checks.choice("verdict", self.verdict, VERDICTS)
-        for name in ("statement", "says"):
-            if not str(getattr(self, name)).strip():
-                raise ValueError(f"{name} must not be empty")
-        if self.verdict == "not run":
-            return
-        if not self.measured.strip():
-            raise ValueError("measured must not be empty: a verdict needs evidence (or is 'not run')")
-        checks.choice("scale", self.scale, SCALES)
-        checks.count("seeds", self.seeds)
-        if not isinstance(self.holds, bool):
-            raise TypeError(
-                f"holds must be True or False, computed from what was measured; got {self.holds!r}"
-            )
+    @property
+    def chapter(self) -> str:
+        """The first part of the page's name."""
+        return self.page.partition("/")[0]
+
+    @property
+    def condition(self) -> str:
+        """The condition as it stands in the source, on one line."""
+        return "" if self.holds is None else _source(self.holds)
+
+    def judge(self, results: Path | str | None = None) -> Finding:
+        """Measure the claim on what is stored; raises ``NotStored`` if evidence is missing, and what it raises."""
+        tables = [_table(name, results) for name in self.evidence]
+        if self.holds is None:
+            return Finding(self, "", {}, None, None, 0)
+        measured, numbers = self.measure(*tables)
+        if not measured.strip():
+            raise ValueError(f"claim {self.id!r}: measured must not be empty: a verdict needs evidence")
+        kept = {
+            name: plain(f"claim {self.id!r}: the number {name!r}", value) for name, value in numbers.items()
+        }
+        scale, seeds = (
+            (tables[0]["run_scale"].iloc[0], int(tables[0]["seed"].nunique())) if tables else (None, 0)
+        )
+        return Finding(self, " ".join(measured.split()), kept, bool(self.holds(**numbers)), scale, seeds)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim with what was measured: shown as a frame on its page, kept as a row of the ledger."""
+
+    claim: Claim
+    measured: str
+    numbers: Numbers
+    holds: bool | None
+    scale: str | None
+    seeds: int
 
     @property
     def outcome(self) -> str:
         """ "holds", "FAILS" or "not run"."""
         return {True: "holds", False: "FAILS", None: "not run"}[self.holds]
 
-    def _repr_markdown_(self) -> str:
-        """Return the claim as the block quote that the book shows for it."""
-        where = (
-            "" if self.scale is None else f" ({self.scale}, {self.seeds} seed{'s' if self.seeds > 1 else ''})"
+    def record(self) -> dict[str, Any]:
+        """Return the finding as plain data, the row of the ledger."""
+        claim = self.claim
+        return {
+            "id": claim.id,
+            "page": claim.page,
+            "statement": claim.statement,
+            "says": claim.says,
+            "measured": self.measured,
+            "verdict": claim.verdict,
+            "why": claim.why,
+            "scale": self.scale,
+            "seeds": self.seeds,
+            "evidence": list(claim.evidence),
+            "condition": claim.condition,
+            "numbers": dict(self.numbers),
+            "holds": self.holds,
+        }
+
+    def __repr__(self) -> str:
+        return f"{self.claim.statement}: {self.measured} ({self.claim.verdict}, {self.outcome})"
+
+    def _repr_html_(self) -> str:
+        claim, said = self.claim, html.escape
+        seeds = f", {self.seeds} seed{'s' if self.seeds > 1 else ''}" if self.seeds else ""
+        where = f" ({self.scale}{seeds})" if self.scale else ""
+        measured = (
+            f"<p><em>Measured</em>{where}: {said(_sentence(self.measured))}</p>" if self.measured else ""
         )
-        measured = f"*Measured*{where}: {_sentence(self.measured)} " if self.measured else ""
-        verdict = f"**{self.verdict.capitalize()}{':' if self.why else '.'}** {_sentence(self.why)}"
-        return f"> **{self.statement}** *says:* {_sentence(self.says)} {measured}{verdict}".rstrip()
+        numbers = ", ".join(f"{name} = {_short(value)}" for name, value in self.numbers.items())
+        condition = (
+            f"<details><summary>What would refute it</summary><p>The verdict stands while "
+            f"<code>{said(claim.condition)}</code>. Now {said(numbers)}.</p></details>"
+            if self.holds is not None
+            else ""
+        )
+        return (
+            f'<div class="advnb-claim {claim.verdict.replace(" ", "-")}" id="claim-{claim.id}">'
+            f"<p><strong>{said(claim.statement)}</strong> <em>says:</em> {said(_sentence(claim.says))}</p>{measured}"
+            f'<p><strong class="verdict">{claim.verdict.capitalize()}{":" if claim.why else "."}</strong> '
+            f"{said(_sentence(claim.why))}</p>{condition}</div>"
+        )
 
 
-class Claims:
-    """The claims that one notebook tests. ``paper`` and ``notebook`` are those of ``Claim``."""
+class Page:
+    """The claims of one page, in the order of their declaration.
 
-    def __init__(self, paper: str, notebook: str) -> None:
-        self.paper = _named("paper", paper, r"[a-z][a-z0-9_]*")
-        self.notebook = _named("notebook", notebook, r"[a-z0-9_-]+(/[a-z0-9_-]+)*")
+    ``name`` is the page from the book's root without its ending ("lazy/scaling"), ``title`` what the ledger calls it.
+    """
+
+    def __init__(self, name: str, *, title: str) -> None:
+        self.name = _named("name", name, _PAGE)
+        self.title = title
         self.claims: dict[str, Claim] = {}
+
+    def claim(
+        self,
+        id: str,
+        *,
+        says: str,
+        verdict: str,
+        evidence: str | Sequence[str] = (),
+        holds: Callable[..., bool] | None = None,
+        why: str = "",
+        statement: str | None = None,
+    ) -> Callable[[Measure], Measure]:
+        """Declare a claim of this page, as a decorator of its ``measure`` (see :class:`Claim`).
+
+        Raised if the claim is not sound or its id is taken.
+        """
+        if id in self.claims:
+            raise ValueError(f"claim {id!r} is there twice: each needs an id of its own")
+        names = (evidence,) if isinstance(evidence, str) else tuple(evidence)
+
+        def declare(measure: Measure) -> Measure:
+            where = statement or _statement(id)
+            self.claims[id] = Claim(id, self.name, where, says, names, measure, holds, verdict, why)
+            return measure
+
+        return declare
 
     def __iter__(self) -> Iterator[Claim]:
         return iter(self.claims.values())
 
-    def add(
-        self,
-        *,
-        id: str,
-        says: str,
-        measured: str = "",
-        verdict: str,
-        holds: bool | np.bool_ | None = None,
-        scale: str | None = None,
-        seeds: int = 0,
-        evidence: pd.DataFrame | None = None,
-        experiment: str | None = None,
-        statement: str | None = None,
-        why: str = "",
-    ) -> Claim:
-        """Add a claim (see ``Claim``) and return it; as the last line of a cell it is shown as a block quote.
+    def __getitem__(self, id: str) -> Finding:
+        """Return the claim, judged, which a notebook shows as a frame."""
+        checks.choice("id", id, self.claims)
+        return self.claims[id].judge()
 
-        ``evidence``, a table from ``results.load`` or ``experiments.live``, fills in ``scale`` and ``seeds``.
-        ``statement`` is made from ``id`` unless given. Raised if the claim is not sound or its id is taken.
-        """
-        if id in self.claims:
-            raise ValueError(f"claim {id!r} is there twice: each needs an id of its own")
-        if evidence is not None:
-            scale, seeds = _evidence(id, evidence)
-        self.claims[id] = Claim(
-            id=id,
-            paper=self.paper,
-            statement=statement or _statement(id),
-            says=says,
-            measured=measured,
-            scale=scale,
-            seeds=seeds,
-            verdict=verdict,
-            why=why,
-            holds=bool(holds) if isinstance(holds, np.bool_) else holds,
-            notebook=self.notebook,
-            experiment=experiment,
-        )
-        return self.claims[id]
+    def judge(self, results: Path | str | None = None) -> list[Finding]:
+        """Return all claims of the page, judged."""
+        return [claim.judge(results) for claim in self]
 
-    def table(self) -> str:
-        """Return the claims as text, ``claim | measured | holds`` or ``FAILS``, one line each."""
-        rows = [("claim", "measured", "holds"), *((c.id, c.measured or "-", c.outcome) for c in self)]
-        first, second = (max(len(row[i]) for row in rows) for i in (0, 1))
-        return "\n".join(f"{a:<{first}} | {b:<{second}} | {c}" for a, b, c in rows)
+    def verdicts(self) -> Verdicts:
+        """Return the table of the page's verdicts, each linked to its frame."""
+        return Verdicts(self.judge())
 
     def check(self, results: Path | str | None = None) -> str:
-        """Store the claims and return their table; raised (``AssertionError``, with the table) if any fails.
-
-        They go to ``claims/<paper>.<notebook>.json`` in the results folder, the same bytes for the same claims.
-        A stored file is not touched when a claim fails, when there are none, or when the results of an
-        ``experiment`` that a claim names are not stored at its scale.
-        """
-        if not self.claims:
-            raise ValueError(f"{self.notebook} has added no claim")
-        folder = results_folder(results)
-        for claim in self:
-            if claim.experiment and claim.scale and claim.verdict != "not run":
-                path = ResultsFile(folder, claim.experiment, claim.scale).path
-                if not path.exists():
-                    raise ValueError(
-                        f"claim {claim.id!r} rests on {path.name}, which is not stored in {folder}"
-                    )
-        failing = [claim.id for claim in self if claim.holds is False]
+        """Return the claims as text, ``claim | measured | holds``; raised (``AssertionError``) if any fails."""
+        found = self.judge(results)
+        rows = [("claim", "measured", "holds"), *((f.claim.id, f.measured or "-", f.outcome) for f in found)]
+        first, second = (max(len(row[i]) for row in rows) for i in (0, 1))
+        text = "\n".join(f"{a:<{first}} | {b:<{second}} | {c}" for a, b, c in rows)
+        failing = [f.claim.id for f in found if f.holds is False]
         if failing:
-            raise AssertionError(f"{len(failing)} of {len(self.claims)} claims fail:\n{self.table()}")
-        path = folder / "claims" / f"{self.paper}.{self.notebook.split('/')[-1]}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(f".{os.getpid()}.tmp")
-        draft.write_text(json.dumps([asdict(claim) for claim in self], indent=1) + "\n", encoding="utf-8")
-        draft.replace(path)
-        return self.table()
+            raise AssertionError(f"{len(failing)} of {len(found)} claims of {self.name} fail:\n{text}")
+        return text
 
 
-def ledger(results: Path | str | None = None) -> pd.DataFrame:
-    """Return all stored claims, one row each, with the attributes of ``Claim`` as columns.
+@dataclass(frozen=True)
+class Verdicts:
+    """What a page shows, in a table at its top."""
 
-    They are in order of paper, then of file, then as their notebook added them. Raises ``ResultsError`` naming
-    the file if one cannot be read, a claim in it is not sound, or two claims of a paper have one id.
-    """
-    names = [field.name for field in fields(Claim)]
-    claims: dict[tuple[str, str], dict[str, Any]] = {}
-    for path in sorted((results_folder(results) / "claims").glob("*.json")):
-        for claim in _stored(path):
-            if claims.setdefault((claim.paper, claim.id), asdict(claim)) != asdict(claim):
-                raise ResultsError(f"{path}: claim {claim.id!r} of {claim.paper} is stored twice")
-    return pd.DataFrame(list(claims.values()), columns=names).sort_values(
-        "paper", kind="stable", ignore_index=True
-    )
+    findings: Sequence[Finding]
 
+    def __repr__(self) -> str:
+        return "\n".join(f"{f.claim.statement}: {f.claim.verdict}" for f in self.findings)
 
-def totals(ledger: pd.DataFrame) -> pd.DataFrame:
-    """Return how many claims of each paper have each verdict, with their sums as "all"."""
-    counts = pd.crosstab(ledger["paper"], ledger["verdict"]).reindex(columns=list(VERDICTS), fill_value=0)
-    counts.loc["all"] = counts.sum()
-    counts["all"] = counts.sum(axis=1)
-    return counts.astype(int).rename_axis(columns=None)
-
-
-def dangling(ledger: pd.DataFrame, book: Path) -> list[str]:
-    """Return the notebooks that claims name and the folder ``book`` does not hold."""
-    return [name for name in sorted(set(ledger["notebook"])) if not (book / f"{name}.ipynb").is_file()]
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f'<tr class="{f.claim.verdict.replace(" ", "-")}"><td><a href="#claim-{f.claim.id}">'
+            f"{html.escape(f.claim.statement)}</a></td><td>{html.escape(f.claim.says)}</td>"
+            f'<td class="verdict">{f.claim.verdict}</td></tr>'
+            for f in self.findings
+        )
+        return (
+            '<div class="advnb-scroll" role="region" tabindex="0" aria-label="Verdicts of this page">'
+            '<table class="advnb-table advnb-verdicts"><caption>What this page finds</caption><thead><tr>'
+            f"<th>Statement</th><th>What the paper says</th><th>Verdict</th></tr></thead><tbody>{rows}</tbody>"
+            "</table></div>"
+        )
 
 
-def ledger_markdown(ledger: pd.DataFrame) -> str:
-    """Return the ledger as a Markdown table, each claim linked to its notebook from the book's root."""
-    if ledger.empty:
-        return "No claims are stored yet: the last cell of each chapter's notebooks stores them."
-    heads = ["Paper", "Statement", "What the paper says", "What was measured", "Scale", "Seeds", "Verdict"]
-    rows = [
-        [
-            claim["paper"],
-            f"[{claim['statement']}]({claim['notebook']}.ipynb)",
-            claim["says"],
-            claim["measured"],
-            claim["scale"] if isinstance(claim["scale"], str) else "",
-            str(claim["seeds"] or ""),
-            claim["verdict"],
-        ]
-        for claim in ledger.to_dict("records")
-    ]
-    return _markdown([heads, *rows])
+def _table(name: str, results: Path | str | None) -> pd.DataFrame:
+    """Return a stored experiment, read once while its files stay as they are: many claims rest on one file."""
+    folder = results_folder(results)
+    files = tuple((path, path.stat().st_mtime_ns) for path in sorted(folder.glob(f"{name}.*.jsonl")))
+    return _loaded(name, folder, files).copy()
 
 
-def totals_markdown(totals: pd.DataFrame) -> str:
-    """Return the totals as a Markdown table."""
-    rows = [[str(cell) for cell in row] for row in totals.itertuples()]
-    heads = ["Paper", *(str(verdict) for verdict in totals.columns)]
-    return _markdown([heads, *rows])
+@lru_cache(maxsize=64)
+def _loaded(name: str, folder: Path, files: tuple[tuple[Path, int], ...]) -> pd.DataFrame:
+    return load(name, results=folder)
 
 
-def about(value: float, digits: int = 2) -> str:
-    """Return ``value`` rounded to ``digits`` significant digits, as text that another CPU would write as well."""
-    value = float(f"{float(value):.{checks.count('digits', digits) - 1}e}")
-    if value == 0 or not math.isfinite(value):
-        return f"{value:g}".replace("-0", "0")
-    exponent = math.floor(math.log10(abs(value)))
-    if -4 <= exponent < 6:
-        return f"{value:.{max(0, digits - 1 - exponent)}f}"
-    mantissa = f"{value / 10.0**exponent:.{digits - 1}f}"
-    return f"{mantissa}e{exponent}"
+@lru_cache
+def _lambdas(file: str) -> dict[int, list[ast.Lambda]]:
+    tree = ast.parse(Path(file).read_text(encoding="utf-8"))
+    found: dict[int, list[ast.Lambda]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Lambda):
+            found.setdefault(node.lineno, []).append(node)
+    return found
 
 
-def interval(low: float, high: float, digits: int = 2) -> str:
-    """Return an interval as text, its ends rounded by ``about``."""
-    return f"[{about(low, digits)}, {about(high, digits)}]"
+def _source(function: Callable[..., bool]) -> str:
+    """Return the body of a lambda as text; the first line of the docstring of any other function, or its name."""
+    code = getattr(function, "__code__", None)
+    file = inspect.getsourcefile(function) if code else None
+    names = list(inspect.signature(function).parameters)
+    nodes = _lambdas(file).get(code.co_firstlineno, []) if code and file and Path(file).is_file() else []
+    for node in nodes:
+        if [argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)] == names:
+            return ast.unparse(node.body)
+    return (inspect.getdoc(function) or function.__name__).splitlines()[0]
 
 
-def at_most(value: float, step: float) -> str:
-    """Return "at most" and ``value`` rounded up to a multiple of ``step``: text that stays when the value drifts."""
-    return f"at most {_multiple(value, step, math.ceil)}"
-
-
-def at_least(value: float, step: float) -> str:
-    """Return "at least" and ``value`` rounded down to a multiple of ``step``."""
-    return f"at least {_multiple(value, step, math.floor)}"
-
-
-def _multiple(value: float, step: float, whole: Callable[[float], int]) -> str:
-    if not math.isfinite(value):
-        raise ValueError(f"value must be finite; got {value!r}")
-    return f"{whole(float(value) / checks.positive('step', step)) * step:.6g}"
-
-
-def _stored(path: Path) -> list[Claim]:
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(stored, list):
-            raise TypeError(f"it must hold a list of claims; got {type(stored).__name__}")
-        claims = [Claim(**claim) for claim in stored]
-    except (ValueError, TypeError) as error:
-        raise ResultsError(f"{path}: not a file of claims: {error}") from error
-    for claim in claims:
-        if path.name != f"{claim.paper}.{claim.notebook.split('/')[-1]}.json":
-            raise ResultsError(
-                f"{path}: claim {claim.id!r} of {claim.paper} in {claim.notebook} is not at home here"
-            )
-    return claims
-
-
-def _evidence(id: str, table: pd.DataFrame) -> tuple[str, int]:
-    scales = sorted(set(table["run_scale"]))
-    if len(scales) != 1:
-        raise ValueError(f"claim {id!r}: evidence must be of one scale; got {', '.join(scales) or 'no rows'}")
-    return scales[0], int(table["seed"].nunique())
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        shown = ", ".join(map(_short, value[:8]))
+        return f"[{shown}{', ...' if len(value) > 8 else ''}]"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _statement(id: str) -> str:
@@ -327,12 +326,6 @@ def _statement(id: str) -> str:
 def _sentence(text: str) -> str:
     text = text.strip()
     return text if not text or text[-1] in ".!?" else f"{text}."
-
-
-def _markdown(rows: list[list[str]]) -> str:
-    cells = [[" ".join(cell.replace("|", r"\|").split()) for cell in row] for row in rows]
-    lines = [f"| {' | '.join(row)} |" for row in cells]
-    return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])
 
 
 def _named(argument: str, value: Any, pattern: str) -> str:

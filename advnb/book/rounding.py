@@ -1,0 +1,45 @@
+"""Numbers as text that another processor writes as well: rounded coarsely, bounds rounded outwards."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from advnb import checks
+
+__all__ = ["about", "at_least", "at_most", "interval"]
+
+ROOM = 1e-6
+"""Of a step: a value that exceeds a multiple by less than this counts as that multiple (0.85 as 17 steps of 0.05)."""
+
+
+def about(value: float, digits: int = 2) -> str:
+    """Return ``value`` rounded to ``digits`` significant digits, as text."""
+    value = float(f"{float(value):.{checks.count('digits', digits) - 1}e}")
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}".replace("-0", "0")
+    exponent = math.floor(math.log10(abs(value)))
+    if -4 <= exponent < 6:
+        return f"{value:.{max(0, digits - 1 - exponent)}f}"
+    return f"{value / 10.0**exponent:.{digits - 1}f}e{exponent}"
+
+
+def interval(low: float, high: float, digits: int = 2) -> str:
+    """Return an interval as text, its ends rounded by :func:`about`."""
+    return f"[{about(low, digits)}, {about(high, digits)}]"
+
+
+def at_most(value: float, step: float) -> str:
+    """Return "at most" and ``value`` rounded up to a multiple of ``step``: text that stays when the value drifts."""
+    return f"at most {_multiple(value, step, lambda steps: math.ceil(steps - ROOM))}"
+
+
+def at_least(value: float, step: float) -> str:
+    """Return "at least" and ``value`` rounded down to a multiple of ``step``."""
+    return f"at least {_multiple(value, step, lambda steps: math.floor(steps + ROOM))}"
+
+
+def _multiple(value: float, step: float, whole: Callable[[float], int]) -> str:
+    if not math.isfinite(value):
+        raise ValueError(f"value must be finite; got {value!r}")
+    return f"{whole(float(value) / checks.positive('step', step)) * step:.6g}"
