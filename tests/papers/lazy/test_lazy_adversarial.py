@@ -254,11 +254,6 @@ class TestTrials:
         assert (np.array(row["gradient_low"]) <= row["gradient_high"]).all()
         assert row["gradient_high"][0] <= row["gradient_start"] and row["value"][0] >= row["value_start"]
 
-    def test_theorem_trial(self):
-        table = live(bound_trials.THEOREM_3_1, seeds=1, only={"d": [25, 784], "m": 3000})
-        assert (table["flippable"] > 0.95).all()
-        assert all(row[0] < 0.6 < 0.9 < row[-1] for row in table["success"])
-
     def test_transition_falls_with_the_budget(self):
         table = live(transition.FIGURE_4_LEFT, seeds=1, only={"side": 8})
         worst = table.sort_values("budget")["worst"].to_numpy()

@@ -168,6 +168,11 @@ class TestTrials:
         assert seen["one_nine"] == pytest.approx(0.08 * math.sqrt(2))
         assert seen["one"] <= seen["several"] <= seen["one"] * 1.01 or seen["saved"] < 0.01
 
+    def test_theorem_trial(self):
+        table = live(one_step.THEOREM_3_1, seeds=1, only={"d": [25, 784], "m": 3000})
+        assert (table["flippable"] > 0.95).all()
+        assert all(row[0] < 0.6 < 0.9 < row[-1] for row in table["success"])
+
     def test_shares_rise_and_several_steps_never_lose(self):
         table = live(one_step.ONE_STEP, seeds=1)
         assert len(table) == 2 and table["reached"].all()

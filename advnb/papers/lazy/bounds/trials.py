@@ -60,27 +60,6 @@ def _worst(net: TwoLayer, x: Tensor, radius: float, shift: float) -> Numbers:
     }
 
 
-def linearity(
-    *, d: int, m: int, lengths: list[float], points: int, seed: int, device: str, dtype: torch.dtype
-) -> Numbers:
-    """Trial of Theorem 3.1 at the start: the share of x that a step downhill of length c / sqrt(d) flips.
-
-    ``success`` has an entry for each c of ``lengths``; ``norm`` is the mean flipping length times sqrt(d).
-    """
-    generator = torch.Generator().manual_seed(seed)
-    net, x = random_start(d, m, points, generator, dtype=dtype, device=device)
-    f, gradient = net.value_and_gradient(x)
-    down = -f.sign()[:, None] * gradient / torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
-    with torch.no_grad():
-        ends = [net(x + c / d**0.5 * down) for c in lengths]
-    norm = minimal_flip(net, x, direction="descent").norm * d**0.5
-    return {
-        "success": [float((end.sign() != f.sign()).double().mean()) for end in ends],
-        "norm": float(norm[norm.isfinite()].mean()),
-        "flippable": float(norm.isfinite().double().mean()),
-    }
-
-
 _C0 = [[0.1, 1.0, 10.0, 20.0, 40.0]]
 
 BOUNDS = Experiment(
@@ -99,20 +78,3 @@ BOUNDS = Experiment(
     tolerance=Tolerance(rtol=1e-3, atol=1e-3),
 )  # fmt: skip
 """Lemmas B.4 to B.9 over the paper's sizes."""
-
-THEOREM_3_1 = Experiment(
-    "lazy.theorem_3_1",
-    linearity,
-    {
-        scale: {"d": dims, "m": widths, "points": 200,
-                "lengths": [[0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 7.5, 10.0]]}
-        for scale, dims, widths in (
-            ("live", [25, 100, 784], [30, 300, 3000]),
-            ("laptop", [4, 25, 100, 400, 784], [10, 100, 1000, 10_000]),
-            ("full", [4, 25, 100, 400, 784, 3072], [10, 100, 1000, 10_000, 100_000, 1_000_000]),
-        )
-    },
-    {"live": 3, "laptop": 10, "full": 20},
-    tolerance=Tolerance(rtol=1e-3, atol=0.02),
-)  # fmt: skip
-"""Below, inside and above the width window: the window is an artefact of the proof if success does not change."""
