@@ -1,0 +1,189 @@
+"""Projected adversarial training: its attacks by hand, its projection, what it keeps, the ceiling of the images."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from advnb.data import Split
+from advnb.flip import minimal_flip
+from advnb.losses import logistic
+from advnb.models import TwoLayer
+from advnb.papers.lazy import ball
+from advnb.papers.lazy.adversarial import craft, folded, robust_accuracy, robust_ceiling, train_projected
+
+F64 = torch.float64
+
+
+def scene(seed: int = 0, d: int = 10, m: int = 60, n: int = 40) -> tuple[TwoLayer, Split]:
+    generator = torch.Generator().manual_seed(seed)
+    net = TwoLayer(d, m, generator=generator, dtype=F64)
+    x = torch.randn(n, d, generator=generator, dtype=F64)
+    x = x / x.norm(dim=1, keepdim=True)
+    return net, Split(x, torch.where(x[:, 0] > 0, 1.0, -1.0).to(F64))
+
+
+class TestCraft:
+    @pytest.mark.parametrize("direction", ["raw", "unit"])
+    def test_one_step_by_hand(self, direction):
+        net, split = scene()
+        x = split.x.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(logistic(net(x), split.y).sum(), x)
+        move = gradient if direction == "raw" else gradient / gradient.norm(dim=1, keepdim=True)
+        step = 2.5 * 0.01 * move
+        step = step * (0.01 / step.norm(dim=1, keepdim=True)).clamp(max=1)
+        crafted = craft(net, split.x, split.y, 0.01, steps=1, direction=direction)
+        assert torch.allclose(crafted, split.x + step, atol=1e-12)
+
+    @pytest.mark.parametrize("direction", ["raw", "unit"])
+    def test_stays_in_the_ball_and_raises_the_loss(self, direction):
+        net, split = scene(1)
+        crafted = craft(net, split.x, split.y, 0.2, steps=20, direction=direction)
+        assert (crafted - split.x).norm(dim=1).max() <= 0.2
+        with torch.no_grad():
+            assert (logistic(net(crafted), split.y) > logistic(net(split.x), split.y)).all()
+
+    def test_raw_gradients_are_masked_where_the_output_is_large(self):
+        net, split = scene(2)
+        with torch.no_grad():
+            net.weight.mul_(1e4)
+        right = (net(split.x) * split.y > 0).detach()
+        assert right.any()
+        raw, unit = (craft(net, split.x, split.y, 1.0, direction=name) for name in ("raw", "unit"))
+        still = (raw - split.x).norm(dim=1) < 1e-6
+        assert (still & right).any() and ((unit - split.x).norm(dim=1) > 0.5).all()
+        rates = robust_accuracy(net, split, 0.9)
+        assert rates["unit"] < rates["raw"]
+
+    def test_robust_accuracy_agrees_with_its_parts(self):
+        net, split = scene(3)
+        rates = robust_accuracy(net, split, 0.05, steps=10)
+        right = net(split.x) * split.y > 0
+        assert rates["clean"] == right.double().mean().item()
+        norm = minimal_flip(net, split.x).norm
+        assert rates["exact"] == (right & (norm > 0.05)).double().mean().item()
+        assert rates["worst"] <= min(rates["raw"], rates["unit"], rates["exact"]) <= rates["clean"]
+
+
+class TestFolded:
+    @pytest.mark.parametrize("bias", [False, True])
+    @pytest.mark.parametrize("activation", ["relu", "softplus"])
+    def test_value_and_gradient_are_those_of_autograd(self, activation, bias):
+        generator = torch.Generator().manual_seed(5)
+        net = TwoLayer(7, 30, activation=activation, generator=generator, dtype=F64, bias=bias)
+        for parameter in net.parameters():
+            torch.nn.init.normal_(parameter, generator=generator)
+        x = torch.randn(20, 7, generator=generator, dtype=F64, requires_grad=True)
+        f = net(x)
+        (expected,) = torch.autograd.grad(f.sum(), x)
+        value, gradient = folded(net)(x.detach())
+        assert torch.allclose(value, f.detach(), atol=1e-12)
+        assert torch.allclose(gradient, expected, atol=1e-12)
+
+
+class TestCeiling:
+    def test_by_hand(self):
+        """On a line: + at 0 and 10, - at 1 and 2. The two - are near the first +; nothing is near the second."""
+        split = Split(torch.tensor([[0.0], [10.0], [1.0], [2.0]]), torch.tensor([1.0, 1.0, -1.0, -1.0]))
+        shares = [robust_ceiling(split, budget) for budget in (0.4, 0.5, 1.0, 4.0, 5.0)]
+        assert shares == [1.0, 0.75, 0.75, 0.5, 0.5]
+
+    def test_against_every_subset(self):
+        generator = torch.Generator().manual_seed(0)
+        for _ in range(20):
+            x = torch.randn(9, 2, generator=generator)
+            y = torch.randn(9, generator=generator).sign()
+            clash = (torch.cdist(x, x) <= 1.0) & (y[:, None] != y)
+            best = max(
+                len(chosen)
+                for bits in range(2**9)
+                if not clash[chosen := [i for i in range(9) if bits >> i & 1]][:, chosen].any()
+            )
+            assert robust_ceiling(Split(x, y), 0.5) == pytest.approx(best / 9)
+
+    def test_errors(self):
+        split = Split(torch.zeros(2, 1), torch.tensor([1.0, -1.0]))
+        with pytest.raises(ValueError, match="budget must be a finite number above 0"):
+            robust_ceiling(split, 0.0)
+        with pytest.raises(ValueError, match="y must hold the labels -1 and"):
+            robust_ceiling(Split(split.x, split.y * 2), 0.1)
+
+
+class TestTraining:
+    def test_a_step_by_hand(self):
+        """One epoch of one batch: a step of the summed loss at the adversaries, then the projection."""
+        net, split = scene(4)
+        other, _ = scene(4)
+        start = other.weight.detach().clone()
+        crafted = craft(other, split.x, split.y, 0.1, steps=5)
+        logistic(other(crafted), split.y).sum().backward()
+        moved = ball.project(start - 0.2 * other.weight.grad, start, 0.05)
+        train_projected(net, split, 0.1, 0.05, epochs=1, lr=0.2, batch=40, steps=5, reduction="sum")
+        assert torch.allclose(net.weight, moved, atol=1e-12)
+
+    @pytest.mark.parametrize("projection", ["step", "epoch", "none"])
+    def test_only_projection_keeps_the_weights_in_the_ball(self, projection):
+        net, split = scene(5)
+        start = net.weight.detach().clone()
+        train_projected(
+            net, split, 0.05, 0.1, epochs=10, lr=0.5, steps=5, reduction="sum", projection=projection
+        )
+        assert (ball.movement(net.weight.detach(), start).max() <= 0.1) == (projection != "none")
+
+    def test_the_released_code_keeps_weights_outside(self):
+        net, split = scene(5)
+        start = net.weight.detach().clone()
+        outcome = train_projected(
+            net, split, 0.05, 0.1, epochs=10, lr=0.5, steps=5, reduction="sum", keep="released"
+        )
+        assert ball.movement(net.weight.detach(), start).max() > 0.1
+        assert outcome.before != outcome.accuracy
+
+    def test_robust_training_helps(self):
+        """Two pairs of points: far apart along the first axis, or close together along the second."""
+        x = torch.tensor([[0.6, 0.05], [0.6, -0.05]], dtype=F64).repeat(20, 1)
+        x = torch.cat([x, -x]) + 0.05 * torch.randn(
+            80, 2, generator=torch.Generator().manual_seed(0), dtype=F64
+        )
+        split = Split(x, x[:, 0].sign())
+        rates = {}
+        for budget in (1e-6, 0.4):
+            net = TwoLayer(2, 60, generator=torch.Generator().manual_seed(1), dtype=F64)
+            train_projected(net, split, budget, 0.3, epochs=40, steps=10, reduction="sum", projection="step")
+            rates[budget] = robust_accuracy(net, split, 0.4)["worst"]
+        assert rates[0.4] > rates[1e-6] + 0.1
+
+    def test_the_best_epoch_comes_back(self):
+        net, split = scene(7)
+        outcome = train_projected(net, split, 0.1, 0.5, epochs=40, lr=0.5, steps=5, reduction="sum", patience=5,
+                                  generator=torch.Generator().manual_seed(0))  # fmt: skip
+        assert outcome.accuracy[outcome.best - 1] == max(outcome.accuracy)
+        crafted = craft(net, split.x, split.y, 0.1, steps=5)
+        assert (net(crafted) * split.y > 0).double().mean().item() == max(outcome.accuracy)
+        assert len(outcome.accuracy) <= outcome.best + 5
+
+    def test_hopeless_training_does_not_return_the_initial_network(self):
+        net, split = scene(8)
+        start = net.weight.detach().clone()
+        outcome = train_projected(net, split, 3.0, 0.01, epochs=8, steps=20, direction="unit", patience=2)
+        assert max(outcome.accuracy) == 0 and outcome.best == len(outcome.accuracy) == 8
+        assert not torch.equal(net.weight, start)
+
+    def test_errors(self):
+        net, split = scene()
+        good = {"epochs": 1, "steps": 1}
+        for change, message in (
+            ({"projection": "batch"}, "projection must be one of 'epoch', 'none', 'step'"),
+            ({"keep": "all"}, "keep must be one of 'projected', 'released'"),
+            ({"reduction": "max"}, "reduction must be one of 'mean', 'sum'"),
+            ({"direction": "sign"}, "direction must be one of 'raw', 'unit'"),
+            ({"epochs": 0}, "epochs must be at least 1"),
+            ({"steps": 0}, "steps must be at least 1"),
+            ({"patience": 0}, "patience must be at least 1"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                train_projected(net, split, 0.1, 0.1, **(good | change))
+        with pytest.raises(ValueError, match="radius must be a finite number above 0"):
+            train_projected(net, split, 0.1, 0.0, **good)
+        with pytest.raises(ValueError, match="y must hold the labels -1 and"):
+            train_projected(net, Split(split.x, split.y * 2), 0.1, 0.1, **good)
