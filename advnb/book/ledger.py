@@ -90,7 +90,7 @@ def ledger(results: Path | str | None = None) -> pd.DataFrame:
     for path in sorted((results_folder(results) / "claims").glob("*.json")):
         rows += _stored(path)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    table.insert(0, "chapter", table["page"].str.partition("/")[0])
+    table.insert(0, "chapter", [page.partition("/")[0] for page in table["page"]])
     twice = table[table.duplicated(["chapter", "id"])]
     if len(twice):
         raise ResultsError(

@@ -1,59 +1,38 @@
-"""Claims: what is accepted, what is stored, what the ledger shows, and that the book's own claims are sound."""
+"""Claims: what is accepted, how they are judged on stored runs, how a page shows them."""
 
-import doctest
-import json
-from dataclasses import asdict
-from pathlib import Path
+import html.parser
 
 import numpy as np
-import pandas as pd
 import pytest
-from toy.sums import WALK
+from toy.pages import PAGE
+from toy.sums import DRIFTING, WALK
 
-import advnb.book.claims
-from advnb.book.claims import (
-    VERDICTS,
-    Claims,
-    about,
-    at_least,
-    at_most,
-    dangling,
-    interval,
-    ledger,
-    ledger_markdown,
-    totals,
-    totals_markdown,
-)
-from advnb.experiments import live, run
-from advnb.experiments.read import results_folder
-from advnb.experiments.store import ResultsError
+from advnb.book.claims import Page
+from advnb.experiments import NotStored, run
 
-BOOK = Path(__file__).parents[2] / "book"
-
-GOOD = {
-    "id": "theorem-3.1.rate",
-    "says": "PGD needs O(1/eta^2) steps",
-    "measured": "slope -0.98 [-1.1, -0.9]",
-    "scale": "laptop",
-    "seeds": 20,
-    "verdict": "reproduced in part",
-    "holds": True,
-}
+GOOD = {"id": "theorem-3.1.rate", "says": "PGD needs O(1/eta^2) steps", "verdict": "reproduced"}
 
 
 @pytest.fixture
-def claims():
-    return Claims(paper="dynamics", notebook="dynamics/landscape")
+def stored(tmp_path, monkeypatch):
+    """The results folder with what the toy page rests on."""
+    run(WALK, "laptop", results=tmp_path, progress=False)
+    run(DRIFTING, "live", results=tmp_path, progress=False)
+    monkeypatch.setenv("ADVNB_RESULTS", str(tmp_path))
+    return tmp_path
 
 
-def test_a_claim_is_shown_as_the_book_shows_it(claims):
-    claim = claims.add(**GOOD, why="the rate holds with room to spare")
-    assert claim._repr_markdown_() == (
-        "> **Theorem 3.1 (rate)** *says:* PGD needs O(1/eta^2) steps. *Measured* (laptop, 20 seeds): slope -0.98 "
-        "[-1.1, -0.9]. **Reproduced in part:** the rate holds with room to spare."
-    )
-    not_run = claims.add(id="table-2", says="White-box accuracy!", verdict="not run")
-    assert not_run._repr_markdown_() == "> **Table 2** *says:* White-box accuracy! **Not run.**"
+@pytest.fixture
+def page():
+    return Page("dynamics/landscape", title="Landscape")
+
+
+def declare(page, measure=lambda: ("3 steps", {"steps": 3}), **changes):
+    page.claim(**{**GOOD, "holds": lambda steps: steps > 2, **changes})(measure)
+    return page
+
+
+# Declaring
 
 
 @pytest.mark.parametrize(
@@ -61,239 +40,188 @@ def test_a_claim_is_shown_as_the_book_shows_it(claims):
     [
         ("theorem-3.1.rate", "Theorem 3.1 (rate)"),
         ("figure-4b", "Figure 4b"),
-        ("figure-4.left-panel", "Figure 4 (left panel)"),
         ("lemma-b.2", "Lemma B.2"),
-        ("sentence-eta", "Sentence (eta)"),
+        ("lemma-b.9.width-inequality", "Lemma B.9 (width inequality)"),
+        ("section-5.2", "Section 5.2"),
+        ("fosc", "Fosc"),
+        ("algorithm-1.line-4", "Algorithm 1 (line 4)"),
     ],
 )
-def test_the_statement_comes_from_the_id(claims, id, statement):
-    assert claims.add(**{**GOOD, "id": id}).statement == statement
+def test_the_statement_comes_from_the_id(page, id, statement):
+    assert declare(page, id=id).claims[id].statement == statement
+
+
+def test_a_statement_may_be_given(page):
+    assert declare(page, statement="Remark 3").claims[GOOD["id"]].statement == "Remark 3"
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"verdict": "confirmed"}, "verdict must be one of 'not reproduced', 'not run', .*; got 'confirmed'"),
-        ({"measured": "  "}, "measured must not be empty: a verdict needs evidence"),
-        ({"scale": None}, "scale must be one of 'full', 'laptop', 'live'; got None"),
-        ({"scale": "big"}, "scale must be one of"),
-        ({"seeds": 0}, "seeds must be at least 1; got 0"),
-        ({"says": ""}, "says must not be empty"),
-        ({"holds": None}, "holds must be True or False, computed from what was measured; got None"),
-        ({"holds": 0.97}, "holds must be True or False"),
+        ({"says": " "}, "says must not be empty"),
+        ({"holds": None}, "holds must be a condition on the numbers, or None if not run; got None"),
+        ({"verdict": "not run"}, "holds must be a condition on the numbers, or None if not run"),
         ({"id": "Theorem 3.1"}, "id must match .*; got 'Theorem 3.1'"),
     ],
 )
-def test_a_claim_that_is_not_sound_is_refused(claims, changes, message):
+def test_a_claim_that_is_not_sound_is_refused(page, changes, message):
     with pytest.raises((ValueError, TypeError), match=message) as raised:
-        claims.add(**{**GOOD, **changes})
+        declare(page, **changes)
     assert "id" in changes or str(raised.value).startswith("claim 'theorem-3.1.rate': ")
-    assert list(claims) == []
+    assert list(page) == []
 
 
-def test_an_id_may_be_taken_once(claims):
-    claims.add(**GOOD)
+def test_an_id_may_be_taken_once(page):
     with pytest.raises(ValueError, match=r"claim 'theorem-3.1.rate' is there twice"):
-        claims.add(**GOOD)
+        declare(declare(page))
+
+
+@pytest.mark.parametrize("name", ["Dynamics", "a.ipynb", "/a", "", "a/"])
+def test_a_wrong_name_is_refused(name):
+    with pytest.raises(ValueError, match="name must match"):
+        Page(name, title="A page")
+
+
+def test_the_condition_is_kept_as_it_stands_in_the_source(page):
+    conditions = [claim.condition for claim in PAGE]
+    assert conditions == ["ten > five", "ends == 20 and drifts == [1.0, 2.0]", "difference > 0", ""]
+
+    def slow(steps):
+        """More than two steps.
+
+        And so on.
+        """
+        return steps > 2
+
+    assert declare(page, holds=slow).claims[GOOD["id"]].condition == "More than two steps."
+
+
+# Judging
+
+
+def test_a_claim_is_judged_on_stored_evidence(stored):
+    rate, ends, exact, table = PAGE.judge()
+    assert rate.holds is True and rate.outcome == "holds"
+    assert (rate.scale, rate.seeds) == ("laptop", 5)
+    assert rate.numbers["ten"] > rate.numbers["five"] > 0
+    assert rate.measured == f"{rate.numbers['ten']:.2f} against {rate.numbers['five']:.2f}"
+    assert ends.numbers == {"ends": 20, "drifts": [1.0, 2.0]}
+    assert (exact.scale, exact.seeds, exact.holds) == (None, 0, True)
+    assert (table.holds, table.outcome, table.measured) == (None, "not run", "")
+
+
+def test_what_is_stored_later_counts(stored):
+    before = PAGE["figure-2"].seeds
+    run(WALK, "laptop", seeds=range(7), results=stored, progress=False)
+    assert (before, PAGE["theorem-3.1.rate"].seeds) == (5, 7)
+
+
+def test_evidence_that_is_missing_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("ADVNB_RESULTS", str(tmp_path))
+    with pytest.raises(
+        NotStored, match=r"toy.walk is stored at no scale .* to run it: python -m advnb run toy.walk"
+    ):
+        PAGE.judge()
+
+
+def test_a_function_cannot_spoil_the_evidence_of_the_next(stored, page):
+    def spoil(walks):
+        walks["far"] = 0.0
+        return "nothing", {"far": 0.0}
+
+    declare(page, spoil, evidence="toy.walk", holds=lambda far: far == 0)
+    assert page.judge()[0].holds and PAGE["theorem-3.1.rate"].holds
 
 
 @pytest.mark.parametrize(
-    ("paper", "notebook"), [("Dynamics", "a"), ("dynamics", "a.ipynb"), ("dynamics", "/a"), ("", "a")]
+    ("found", "message"),
+    [
+        (("  ", {"steps": 3}), "measured must not be empty: a verdict needs evidence"),
+        (("3", {"steps": object()}), "the number 'steps' must be a number"),
+        (("3", {"stride": 3}), "unexpected keyword argument 'stride'"),
+    ],
 )
-def test_a_wrong_name_is_refused(paper, notebook):
-    with pytest.raises(ValueError, match=r"(paper|notebook) must match"):
-        Claims(paper, notebook)
+def test_a_measurement_that_is_not_sound_is_refused(page, found, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        declare(page, lambda: found).judge()
 
 
-def test_scale_and_seeds_come_from_the_evidence(claims):
-    table = live(WALK)
-    claim = claims.add(**{**GOOD, "scale": None, "seeds": 0}, evidence=table)
-    assert (claim.scale, claim.seeds) == ("live", 2)
-    mixed = pd.concat([table, table.assign(run_scale="full")])
-    with pytest.raises(ValueError, match="evidence must be of one scale; got full, live"):
-        claims.add(**{**GOOD, "id": "other"}, evidence=mixed)
+def test_numbers_may_be_numpys(page):
+    finding = declare(page, lambda: ("3", {"steps": np.float32(3)})).judge()[0]
+    assert finding.numbers == {"steps": 3.0} and finding.holds is True
 
 
-def test_check_tabulates_and_stores(claims, tmp_path):
-    claims.add(**{**GOOD, "holds": np.bool_(True)})
-    claims.add(id="table-2", says="...", verdict="not run")
-    assert claims.check(tmp_path).splitlines() == [
-        "claim            | measured                 | holds",
-        "theorem-3.1.rate | slope -0.98 [-1.1, -0.9] | holds",
-        "table-2          | -                        | not run",
+def test_check_tabulates(stored):
+    lines = PAGE.check().splitlines()
+    assert [line.split(" | ")[0].strip() for line in lines] == ["claim", *PAGE.claims]
+    assert [line.rsplit(" | ", 1)[1] for line in lines[1:]] == ["holds", "holds", "holds", "not run"]
+    assert lines[3] == f"{'lemma-4':<16} | {'by 1':<{len(lines[0].split(' | ')[1])}} | holds"
+    assert sorted(path.suffix for path in stored.iterdir()) == [
+        ".jsonl",
+        ".jsonl",
+        ".lock",
+        ".lock",
+        ".lock",
+        ".lock",
     ]
-    path = tmp_path / "claims" / "dynamics.landscape.json"
-    assert [file.name for file in path.parent.iterdir()] == [path.name]
-    stored = json.loads(path.read_text())
-    assert stored == [asdict(claim) for claim in claims]
-    assert {"id", "paper", "says", "measured", "scale", "seeds", "verdict", "notebook"} <= stored[0].keys()
-    before = path.read_bytes()
-    claims.check(tmp_path)
-    assert path.read_bytes() == before
 
 
-def test_a_claim_that_fails_fails_and_is_not_stored(claims, tmp_path):
-    claims.add(**GOOD)
-    claims.check(tmp_path)
-    before = (tmp_path / "claims" / "dynamics.landscape.json").read_bytes()
-    claims.add(**{**GOOD, "id": "lemma-4.1", "holds": False})
-    with pytest.raises(AssertionError, match=r"1 of 2 claims fail:(.|\n)*lemma-4.1 +\| slope .* \| FAILS"):
-        claims.check(tmp_path)
-    assert (tmp_path / "claims" / "dynamics.landscape.json").read_bytes() == before
+def test_a_claim_that_fails_fails_the_check(page):
+    declare(declare(page), id="lemma-4.1", holds=lambda steps: steps > 3)
+    with pytest.raises(
+        AssertionError, match=r"1 of 2 claims of dynamics/landscape fail:(.|\n)*lemma-4.1 .*\| FAILS"
+    ):
+        page.check()
 
 
-def test_no_claims_are_no_check(claims, tmp_path):
-    with pytest.raises(ValueError, match="dynamics/landscape has added no claim"):
-        claims.check(tmp_path)
+# Showing
 
 
-def test_a_claim_may_not_rest_on_results_that_are_not_stored(claims, tmp_path):
-    claims.add(**GOOD, experiment="toy.walk")
-    with pytest.raises(ValueError, match=r"rests on toy.walk.laptop.jsonl, which is not stored in"):
-        claims.check(tmp_path)
-    run(WALK, "laptop", results=tmp_path, progress=False)
-    claims.check(tmp_path)
+class Text(html.parser.HTMLParser):
+    """The text of a piece of HTML, and its tags with their attributes."""
+
+    def __init__(self, source):
+        super().__init__()
+        self.text, self.tags = "", []
+        self.feed(source)
+
+    def handle_data(self, data):
+        self.text += data
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
 
 
-# The ledger
-
-
-@pytest.fixture
-def stored(tmp_path):
-    for paper, name, verdicts in [
-        ("lazy", "figure_4", ["reproduced", "not run"]),
-        ("dynamics", "landscape", ["reproduced", "vacuous here"]),
-        ("dynamics", "rates", ["not reproduced"]),
-    ]:
-        claims = Claims(paper, f"{paper}/{name}")
-        for number, verdict in enumerate(verdicts, 1):
-            claims.add(**{**GOOD, "id": f"{name}-{number}", "says": r"$\|x\|$ | more", "verdict": verdict,
-                          "holds": None if verdict == "not run" else True})  # fmt: skip
-        claims.check(tmp_path)
-    return tmp_path
-
-
-def test_the_ledger_holds_all_claims(stored):
-    table = ledger(stored)
-    assert table.paper.tolist() == ["dynamics"] * 3 + ["lazy"] * 2
-    assert table.id.tolist() == ["landscape-1", "landscape-2", "rates-1", "figure_4-1", "figure_4-2"]
-
-
-def test_totals_count_verdicts(stored):
-    table = totals(ledger(stored))
-    assert table.columns.tolist() == [*VERDICTS, "all"] and table.index.tolist() == [
-        "dynamics",
-        "lazy",
-        "all",
-    ]
-    assert table.loc["all"].tolist() == [2, 0, 1, 1, 1, 5]
-    assert totals_markdown(table).splitlines()[-1] == "| all | 2 | 0 | 1 | 1 | 1 | 5 |"
-
-
-def test_the_ledger_is_a_table_with_links(stored):
-    lines = ledger_markdown(ledger(stored)).splitlines()
-    assert len(lines) == 2 + 5
-    assert lines[2].startswith(
-        r"| dynamics | [Landscape 1](dynamics/landscape.ipynb) | $\\|x\\|$ \| more | slope"
+def test_a_frame_says_all_there_is(stored):
+    frame = Text(PAGE["theorem-3.1.rate"]._repr_html_())
+    numbers = PAGE["theorem-3.1.rate"].numbers
+    assert frame.tags[0] == (
+        "div",
+        {"class": "advnb-claim reproduced-in-part", "id": "claim-theorem-3.1.rate"},
     )
+    assert "Theorem 3.1 (rate) says: a walk of ten steps goes further than one of five." in frame.text
+    assert f"Measured (laptop, 5 seeds): {numbers['ten']:.2f} against {numbers['five']:.2f}." in frame.text
+    assert "Reproduced in part: on average over seeds & scales." in frame.text
+    assert f"The verdict stands while ten > five. Now five = {numbers['five']:.3g}," in frame.text
 
 
-def test_a_ledger_without_claims(tmp_path):
-    table = ledger(tmp_path)
-    assert table.empty and totals(table).loc["all"].sum() == 0
-    assert ledger_markdown(table).startswith("No claims are stored yet")
+def test_what_is_not_run_has_no_condition():
+    frame = Text(PAGE["table-2"]._repr_html_())
+    assert frame.text == "Table 2 says: white-box accuracy!Not run. "
+    assert "details" not in [tag for tag, _ in frame.tags]
 
 
-def test_a_dangling_notebook_is_found(stored):
-    book = stored / "book"
-    (book / "dynamics").mkdir(parents=True)
-    (book / "dynamics" / "landscape.ipynb").touch()
-    assert dangling(ledger(stored), book) == ["dynamics/rates", "lazy/figure_4"]
+def test_the_table_of_verdicts_leads_to_the_frames(stored):
+    table = Text(PAGE.verdicts()._repr_html_())
+    links = [attributes["href"] for tag, attributes in table.tags if tag == "a"]
+    assert links == [f"#claim-{id}" for id in PAGE.claims]
+    frames = [Text(PAGE[id]._repr_html_()).tags[0][1]["id"] for id in PAGE.claims]
+    assert [link[1:] for link in links] == frames
+    assert "two < three" in table.text and table.text.count("reproduced in part") == 1
+    assert repr(PAGE.verdicts()).splitlines()[3] == "Table 2: not run"
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda text: text[:-20], "not a file of claims"),
-        (lambda text: "{}", "it must hold a list of claims; got dict"),
-        (lambda text: text.replace('"says"', '"said"'), "unexpected keyword argument 'said'"),
-        (lambda text: text.replace('"vacuous here"', '"vacuous"'), "verdict must be one of"),
-        (lambda text: text.replace('"slope -0.98 [-1.1, -0.9]"', '""'), "measured must not be empty"),
-        (lambda text: text.replace("dynamics/landscape", "dynamics/other"), "is not at home here"),
-        (lambda text: text.replace("landscape-1", "rates-1"), "claim 'rates-1' of dynamics is stored twice"),
-    ],
-)
-def test_a_stored_claim_that_is_not_sound_is_refused(stored, change, message):
-    path = stored / "claims" / "dynamics.landscape.json"
-    path.write_text(change(path.read_text()))
-    with pytest.raises(ResultsError, match=message):
-        ledger(stored)
-
-
-# Rounding
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0.12345, "0.12"),
-        (1234.5, "1200"),
-        (0.996, "1.0"),
-        (-0.05, "-0.050"),
-        (0, "0"),
-        (-0.0, "0"),
-        (1e-7, "1.0e-7"),
-        (9.99e-8, "1.0e-7"),
-        (999_999, "1.0e6"),
-        (np.float32(0.5), "0.50"),
-        (float("inf"), "inf"),
-        (float("nan"), "nan"),
-    ],
-)
-def test_numbers_are_rounded_coarsely(value, text):
-    assert about(value) == text
-
-
-def test_intervals_are_rounded_coarsely():
-    assert interval(-0.01234, 0.0345, digits=1) == "[-0.01, 0.03]"
-
-
-@pytest.mark.parametrize("value", [0.101, 0.149999, 0.15])
-def test_bounds_stay_when_the_value_drifts(value):
-    assert at_most(value, 0.05) == "at most 0.15"
-    assert at_least(value + 0.05, 0.05) in ("at least 0.15", "at least 0.2")
-
-
-def test_a_bound_needs_a_number_and_a_step():
-    with pytest.raises(ValueError, match="value must be finite; got nan"):
-        at_most(float("nan"), 0.05)
-    with pytest.raises(ValueError, match="step must be a finite number above 0; got 0"):
-        at_least(1.0, 0)
-
-
-def test_examples_in_the_documentation():
-    failed, attempted = doctest.testmod(advnb.book.claims)
-    assert attempted and not failed
-
-
-# The book's own
-
-
-@pytest.mark.parametrize(
-    "path", sorted((BOOK / "results" / "claims").glob("*.json")), ids=lambda path: path.stem
-)
-def test_a_stored_file_of_the_book_holds(path):
-    claims = json.loads(path.read_text())
-    assert claims and all(claim["holds"] is not False for claim in claims)
-    for claim in claims:
-        assert (BOOK / claim["paper"]).is_dir() or (BOOK / f"{claim['paper']}.ipynb").is_file(), claim[
-            "paper"
-        ]
-        if claim["experiment"] and claim["verdict"] != "not run":
-            assert (BOOK / "results" / f"{claim['experiment']}.{claim['scale']}.jsonl").is_file(), claim["id"]
-
-
-def test_the_books_claims_are_sound_and_lead_to_notebooks(monkeypatch):
-    monkeypatch.delenv("ADVNB_RESULTS", raising=False)
-    assert results_folder() == BOOK / "results"
-    assert dangling(ledger(), BOOK) == []
+def test_an_unknown_id_is_refused():
+    with pytest.raises(ValueError, match=r"id must be one of 'figure-2', 'lemma-4', .*; got 'lemma-5'"):
+        PAGE["lemma-5"]
