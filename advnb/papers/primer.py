@@ -141,8 +141,8 @@ AT = GRID.index(EPS)
 )
 def _fgsm(lessons: pd.DataFrame) -> tuple[str, dict[str, float]]:
     clean = lessons["clean"].to_numpy()
-    noise = float((clean - np.stack(lessons["noise"])[:, AT]).max())
-    step = float((clean - np.stack(lessons["fgsm"])[:, AT]).min())
+    noise = float((clean - np.stack(lessons["noise"].tolist())[:, AT]).max())
+    step = float((clean - np.stack(lessons["fgsm"].tolist())[:, AT]).min())
     return (
         f"of accuracy, noise costs {at_most(noise, 0.05)} and FGSM {at_least(step, 0.1)}, on any network",
         {"noise": noise, "fgsm": step},
@@ -159,7 +159,7 @@ def _fgsm(lessons: pd.DataFrame) -> tuple[str, dict[str, float]]:
 )
 def _pgd(lessons: pd.DataFrame) -> tuple[str, dict[str, float]]:
     within = [k for k, eps in enumerate(GRID) if 0.1 <= eps <= 0.2]
-    gain = float((np.stack(lessons["fgsm"]) - np.stack(lessons["pgd"]))[:, within].min())
+    gain = float((np.stack(lessons["fgsm"].tolist()) - np.stack(lessons["pgd"].tolist()))[:, within].min())
     return (
         f"with eps from 0.1 to 0.2, PGD-10 leaves a network {at_least(gain, 0.02)} less accuracy than FGSM",
         {"least_gain": gain},
