@@ -80,14 +80,16 @@ def ascend(
     units of x, or a function of k. With ``fosc_below`` an example rests at the first iterate after x^0 whose
     FOSC is at most that value, and costs nothing from then on. A trace needs one gradient more, at x^K.
 
+    ``x``, ``start``, losses and gradients are taken as data: no autograd graph grows with the steps or is returned.
     No argument is checked here: :func:`pgd` does that once, before the first step.
     """
+    x, start = x.detach(), start.detach()
     size = step_size if callable(step_size) else (lambda k: step_size)
     move = ball.ascent if direction == "steepest" else (lambda grad: grad)
     record = _Record(start, steps, keep_x=trace == "x") if trace else None
     state = _Active(x, start.clone())
     for k in range(steps):
-        loss, grad = gradient(state.point, state.rows)
+        loss, grad = (part.detach() for part in gradient(state.point, state.rows))
         gap = ball.gap(grad, state.point, state.x) if trace or fosc_below is not None else None
         if record is not None and gap is not None:
             record.write(k, state, loss, gap)
@@ -103,7 +105,7 @@ def ascend(
     x_adv = state.finish()
     if record is None:
         return x_adv
-    loss, grad = gradient(x_adv, None)
+    loss, grad = (part.detach() for part in gradient(x_adv, None))
     return x_adv, record.close(loss, ball.gap(grad, x_adv, x), x_adv, state.steps)
 
 
@@ -114,14 +116,15 @@ class _Active:
         self.x, self.point, self.rows = x, start, None
         self.steps = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         self._result = start
-        self._checksum = torch.zeros(len(x), dtype=torch.float32, device=x.device)
+        self._largest = start.new_zeros(len(x))
 
     rows: Tensor | None
 
     def remember(self, grad: Tensor) -> None:
-        """Add up each row of the gradient, so that a NaN anywhere is known at the end, with no wait for the device."""
-        total = grad.flatten(1).sum(1, dtype=self._checksum.dtype)
-        self._checksum[self.rows if self.rows is not None else slice(None)] += total
+        """Keep each row's largest entry so far, so that a NaN is known at the end without a wait for the device."""
+        rows = self.rows if self.rows is not None else slice(None)
+        largest = gradients.largest_entry(grad).to(self._largest.dtype)
+        self._largest[rows] = torch.maximum(self._largest[rows], largest)
 
     def rest(self, done: Tensor, grad: Tensor) -> Tensor:
         """Put the examples marked ``done`` aside; return the gradient of the others."""
@@ -138,12 +141,7 @@ class _Active:
 
     def finish(self) -> Tensor:
         """Return all points in the order of the batch; raises if any gradient on the way was not finite."""
-        bad = int((~torch.isfinite(self._checksum)).sum())
-        if bad:
-            raise checks.NotFinite(
-                f"the gradient of the loss was NaN or infinite for {bad} of {len(self._checksum)} examples: "
-                "check the model's weights and the size of its logits"
-            )
+        gradients.check_finite(self._largest)
         if self.rows is None:
             return self.point
         self._result[self.rows] = self.point

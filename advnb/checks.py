@@ -40,15 +40,16 @@ def columns(name: str, names: Iterable[str], allowed: Iterable[str]) -> None:
 
 def positive(name: str, value: float) -> float:
     """Return ``value`` as a float; raised if it is not a finite number above zero."""
-    number = _number(name, value)
-    if not number > 0 or math.isinf(number):
-        raise ValueError(f"{name} must be a finite number above 0; got {value!r}")
+    number = _number(name, value, "a number")
+    if not 0 < number < math.inf:
+        given = "NaN" if math.isnan(number) else repr(value)
+        raise ValueError(f"{name} must be a finite number above 0; got {given}")
     return number
 
 
 def count(name: str, value: int, *, minimum: int = 1) -> int:
     """Return ``value`` as an int; raised if it is not a whole number of at least ``minimum``."""
-    if isinstance(value, bool) or int(value) != value:
+    if not math.isfinite(_number(name, value, "a whole number")) or int(value) != value:
         raise ValueError(f"{name} must be a whole number; got {value!r}")
     if value < minimum:
         raise ValueError(f"{name} must be at least {minimum}; got {value!r}")
@@ -60,7 +61,7 @@ def box(value: Box | None) -> Box | None:
     if value is None:
         return None
     try:
-        low, high = (float(bound) for bound in value)
+        low, high = (_number("a bound", bound, "a number") for bound in value)
     except (TypeError, ValueError) as error:
         raise ValueError(f"box must be None or a pair (low, high); got {value!r}") from error
     if not low < high:
@@ -146,13 +147,13 @@ def eval_mode(model: nn.Module, *, allow_train_mode: bool = False) -> None:
         )
 
 
-def _number(name: str, value: float) -> float:
-    if isinstance(value, (bool, str)):
-        raise TypeError(f"{name} must be a number; got {value!r}")
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{name} must be a number; got {value!r}") from error
-    if math.isnan(number):
-        raise ValueError(f"{name} must be a finite number above 0; got NaN")
-    return number
+def _number(name: str, value: float, kind: str) -> float:
+    """Return ``value`` as a float, infinite where it is too large for one; raised if it is not a number."""
+    if not isinstance(value, bool | str):
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf if value > 0 else -math.inf
+        except (TypeError, ValueError, RuntimeError):  # the last from a tensor with more than one element
+            pass
+    raise TypeError(f"{name} must be {kind}; got {value!r}")

@@ -68,12 +68,12 @@ def convergence(
     """
     objective = losses.resolve(loss)
     _check(model, x_adv, x, y, ball, objective, allow_train_mode)
-    parts = []
+    x_adv, x, parts = x_adv.detach(), x.detach(), []
     with gradients.frozen(model):
         gradients.check_model(model, x_adv, y, objective)
         for rows in torch.arange(len(x), device=x.device).split(chunk_size(chunk, x)):
             value, grad, _ = gradients.loss_and_gradient(model, x_adv[rows], y[rows], objective)
-            gradients.finite_gradient(grad)
+            gradients.check_finite(gradients.largest_entry(grad))
             parts.append((value, ball.gap(grad, x_adv[rows], x[rows]), ball.dual_norm(grad)))
     value, gap, norm = (torch.cat(part) for part in zip(*parts, strict=True))
     reach = ball.eps * norm

@@ -5,7 +5,6 @@ No gradient of a parameter is ever computed here: a backward through the weights
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -93,13 +92,19 @@ def loss_and_gradient(
     return per_example.detach(), grad, output.detach()
 
 
-def finite_gradient(grad: Tensor) -> Tensor:
-    """Return ``grad``; raised if it holds NaN or infinity, with the number of examples concerned."""
-    if not math.isfinite(grad.sum().item()):  # one reduction; the exact count only on failure
-        bad = int((~torch.isfinite(grad)).flatten(1).any(1).sum())
-        if bad:
-            raise checks.NotFinite(
-                f"the gradient of the loss is NaN or infinite for {bad} of {len(grad)} examples: "
-                "check the model's weights and the size of its logits"
-            )
-    return grad
+def largest_entry(grad: Tensor) -> Tensor:
+    """Return the largest absolute entry of each row of ``grad`` (n, ...), shape (n,).
+
+    It is NaN or infinite exactly where the row holds such an entry; a sum would also be where it only overflows.
+    """
+    return grad.flatten(1).abs().amax(1)
+
+
+def check_finite(largest: Tensor) -> None:
+    """Raise if one of the :func:`largest_entry` of gradients (n,) is NaN or infinite, with how many there are."""
+    bad = int((~torch.isfinite(largest)).sum())
+    if bad:
+        raise checks.NotFinite(
+            f"the gradient of the loss is NaN or infinite for {bad} of {len(largest)} examples: "
+            "check the model's weights and the size of its logits"
+        )

@@ -197,6 +197,56 @@ def test_a_saturated_loss_is_reported_not_passed_off_as_robust(linear):
     assert torch.equal(x_adv, x)
 
 
+@pytest.mark.parametrize("ball", [Linf(0.1), L2(0.3), L2(0.3, box=(0.0, 1.0))], ids=str)
+@pytest.mark.parametrize("given", ["x", "start", "both"])
+def test_no_autograd_graph_survives_a_step(ball, given):
+    """Inputs that require grad are data to an attack: no step and no result hangs on the steps before it."""
+    model, x, y = small_net(4, 3, 0), torch.rand(3, 4), torch.tensor([0, 1, 2])
+    start = ball.sample(x)
+    x, start = x.requires_grad_(given != "start"), start.requires_grad_(given != "x")
+    seen = []
+
+    def gradient(points, rows):
+        seen.append(points)
+        loss, grad, _ = gradients.loss_and_gradient(model, points, y if rows is None else y[rows])
+        return loss, grad
+
+    options = {"start": start, "steps": 3, "fosc_below": 0.0, "trace": "x"}
+    for x_adv, trace in (
+        ascend(gradient, x, ball, step_size=0.02, **options),
+        pgd(model, x, y, ball, **options),
+    ):
+        for part in (x_adv, trace.loss, trace.fosc, trace.x, *seen):
+            assert not part.requires_grad
+    for attack in (pgd, fgsm, cw):
+        assert not attack(model, x, y, ball).requires_grad
+    assert len(seen) == 4
+    assert x.requires_grad == (given != "start") and x.grad is None
+
+
+def test_a_gradient_that_brings_its_graph_leaves_none():
+    """A gradient written with autograd, as a user may, hangs on the weights; the attack's result must not."""
+    weight = torch.tensor([1.0, -2.0], requires_grad=True)
+    x = torch.full((2, 2), 0.5)
+    x_adv, trace = ascend(
+        lambda z, rows: ((z * weight).sum(1), weight.expand_as(z)),
+        x, Linf(0.1), start=x, steps=2, step_size=0.01, direction="gradient", trace=True,
+    )  # fmt: skip
+    assert not any(part.requires_grad for part in (x_adv, trace.loss, trace.fosc))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size"), [(torch.float64, 1e39), (torch.float64, 1e308), (torch.float32, 3e38)]
+)
+def test_a_large_finite_gradient_is_followed(dtype, size):
+    """Its entries are finite; only their sum is not, in the gradient's own dtype or in float32."""
+    x = torch.full((2, 9), 0.5, dtype=dtype)
+    x_adv = ascend(
+        lambda z, rows: (z.sum(1), torch.full_like(z, size)), x, Linf(0.2), start=x, steps=3, step_size=0.05
+    )
+    torch.testing.assert_close(x_adv, x + 0.15)
+
+
 def test_half_precision_crafting_is_about_as_strong(trained, digits):
     x, y = digits.test.x[:200], digits.test.y[:200]
     start = Linf(0.1).sample(x, generator=torch.Generator().manual_seed(0))

@@ -148,6 +148,15 @@ def test_chunks_change_nothing_and_the_model_keeps_its_state():
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
+def test_the_result_holds_no_graph_when_the_inputs_require_grad():
+    model, ball = small_net(4, 3, 0, torch.float32), Linf(0.1)
+    x, y = torch.rand((3, 4), generator=torch.Generator().manual_seed(0)), torch.arange(3)
+    x_adv = ball.sample(x).requires_grad_()
+    for part in convergence(model, x_adv, x.requires_grad_(), y, ball):
+        assert not part.requires_grad
+    assert x_adv.grad is None
+
+
 def test_errors():
     model, x, y = small_net(3, 3, 0, torch.float32), torch.full((2, 3), 0.5), torch.tensor([0, 1])
     with pytest.raises(

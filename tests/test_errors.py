@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from advnb import checks, gradients, losses
+from advnb import checks, losses
 from advnb.attacks import ascend, cw, fgsm, pgd
 from advnb.balls import L2, Linf
 from advnb.criterion import fosc
@@ -50,7 +51,9 @@ def test_eps_wider_than_the_box_in_linf():
     assert Linf(8, box=(0.0, 255.0)).eps == 8
 
 
-@pytest.mark.parametrize("box", [(1.0, 0.0), (0.0, 0.0), (0.0,), 3.0, "ab"])
+@pytest.mark.parametrize(
+    "box", [(1.0, 0.0), (0.0, 0.0), (0.0,), 3.0, "ab", "01", (0.0, None), (0.0, torch.ones(2))]
+)
 @pytest.mark.parametrize("ball", [Linf, L2])
 def test_box(ball, box):
     with pytest.raises(ValueError, match="box must be"):
@@ -248,12 +251,47 @@ def test_ascend_reports_a_gradient_that_turns_bad_on_the_way():
         ascend(gradient, x, Linf(0.2), start=x, steps=5, step_size=0.03)
 
 
-def test_checks_on_numbers():
-    with pytest.raises(ValueError, match="n must be a whole number; got True"):
-        checks.count("n", True)
-    with pytest.raises(TypeError, match="s must be a number; got"):
-        checks.positive("s", [1])
-    with pytest.raises(ValueError, match="for 1 of 2 examples"):
-        gradients.finite_gradient(torch.tensor([[1.0], [float("nan")]]))
-    with pytest.raises(ValueError, match="a must be on the device of b"):
+@pytest.mark.parametrize(
+    ("value", "error", "given"),
+    [
+        (2.5, ValueError, "2.5"),
+        (float("nan"), ValueError, "nan"),
+        (float("inf"), ValueError, "inf"),
+        (None, TypeError, "None"),
+        (True, TypeError, "True"),
+        ("3", TypeError, "'3'"),
+        ([3], TypeError, r"\[3\]"),
+        (1j, TypeError, "1j"),
+        (torch.ones(2), TypeError, r"tensor\(\[1., 1.\]\)"),
+    ],
+)
+def test_count(value, error, given):
+    with pytest.raises(error, match=f"n must be a whole number; got {given}"):
+        checks.count("n", value)
+
+
+def test_count_takes_whole_numbers_of_any_type():
+    for value in (3, 3.0, np.int64(3), np.float32(3), torch.tensor(3)):
+        assert checks.count("n", value) == 3 and type(checks.count("n", value)) is int
+    assert checks.count("n", 2**63 + 1) == 2**63 + 1
+    with pytest.raises(ValueError, match="n must be at least 3; got 2"):
+        checks.count("n", 2, minimum=3)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "match"),
+    [
+        ([1], TypeError, r"s must be a number; got \[1\]"),
+        (torch.ones(2), TypeError, r"s must be a number; got tensor"),
+        (10**400, ValueError, "s must be a finite number above 0; got 1000"),
+        (-(10**400), ValueError, "s must be a finite number above 0; got -1000"),
+    ],
+)
+def test_positive(value, error, match):
+    with pytest.raises(error, match=match):
+        checks.positive("s", value)
+
+
+def test_same_shape():
+    with pytest.raises(ValueError, match="a must be on the device of b, meta; got cpu"):
         checks.same_shape("a", torch.zeros(1), "b", torch.zeros(1, device="meta"))
