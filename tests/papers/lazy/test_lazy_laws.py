@@ -7,7 +7,7 @@ import torch
 
 from advnb.flip import minimal_flip
 from advnb.models import TwoLayer
-from advnb.papers.lazy.laws import Law, fit_law
+from advnb.papers.lazy.laws import Law, fit_law, movement_law, steps_to_reach
 
 
 def rows(kappa, phi, length=3.0):
@@ -68,3 +68,13 @@ def test_a_network_whose_units_all_move_one_way_follows_it():
 def test_it_needs_networks_that_moved():
     with pytest.raises(ValueError, match="networks that have moved"):
         fit_law(rows(0.35, 0.17).query("radius == 0"))
+
+
+def test_movement_law():
+    steps = np.array([0, 10, 100, 1000, 5000])
+    a, b, quality = movement_law(steps, 2 + 3 * np.log(np.maximum(steps, 1)))
+    assert (a, b, quality) == pytest.approx((2, 3, 1))
+    assert steps_to_reach(2 + 3 * np.log(777), a, b) == pytest.approx(777)
+    assert steps_to_reach(1.0, 0.0, 0.0) == steps_to_reach(1e6, 0.0, 1.0) == float("inf")
+    with pytest.raises(ValueError, match="three recorded steps from step 50 on; got 1"):
+        movement_law([1, 60], [1, 2])
