@@ -94,8 +94,10 @@ def lesson(*, seed: int, device: str, epochs: int) -> dict[str, Any]:
     model, robust = train(Unsecured(), seed, epochs, device), train(Standard(ball), seed, 2 * epochs, device)
     table = sweep(model, data, seed)
     start = ball.sample(data.x, generator=generator)
-    steady = partial(pgd, model, data.x, data.y, ball, steps=STEPS, start=start, trace=True)
-    left = [_left_over(steady(step_size=size)[1]) for size in (EPS / 4, lambda k: EPS / 4 * (1 - k / STEPS))]
+    left = [
+        _left_over(pgd(model, data.x, data.y, ball, steps=STEPS, step_size=size, start=start, trace=True)[1])
+        for size in (EPS / 4, lambda k: EPS / 4 * (1 - k / STEPS))
+    ]
     hidden = masking(model, data, ball)
     twenty = partial(pgd, ball=ball, steps=20, generator=generator)
     return {
