@@ -14,7 +14,7 @@ class TestTrials:
         assert names == {f"lazy.{name}" for name in (
             "algorithm_1", "bounds", "deviations", "figure_4_ceiling", "figure_4_elsewhere", "figure_4_left",
             "figure_4_longer", "figure_4_plane", "figure_4_right", "figure_7", "figures_2_3",
-            "figures_5_6", "one_step", "shrinking", "theorem_3_1", "worst_weights")}  # fmt: skip
+            "figures_5_6", "line_4", "masking", "one_step", "shrinking", "theorem_3_1", "worst_weights")}  # fmt: skip
 
     def test_bounds_trial(self):
         row = live(bound_trials.BOUNDS, seeds=1, only={"d": 25}).iloc[0]

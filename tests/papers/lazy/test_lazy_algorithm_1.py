@@ -6,11 +6,13 @@ import pytest
 import torch
 
 from advnb.data import Split
+from advnb.experiments import live
 from advnb.flip import minimal_flip
 from advnb.losses import logistic
 from advnb.models import TwoLayer
 from advnb.papers.lazy import ball
 from advnb.papers.lazy.adversarial import craft, folded, robust_accuracy, robust_ceiling, train_projected
+from advnb.papers.lazy.algorithm_1 import trials
 
 F64 = torch.float64
 
@@ -187,3 +189,26 @@ class TestTraining:
             train_projected(net, split, 0.1, 0.0, **good)
         with pytest.raises(ValueError, match="y must hold the labels -1 and"):
             train_projected(net, Split(split.x, split.y * 2), 0.1, 0.1, **good)
+
+
+class TestTrials:
+    def test_the_factor_changes_no_sign(self):
+        table = live(trials.MASKING, seeds=1, only={"factor": [1, 300]})
+        quiet, loud = (table.query(f"factor == {factor}").iloc[0] for factor in (1, 300))
+        for name in ("clean", "unit", "exact"):
+            assert quiet[name] == pytest.approx(loud[name], abs=0.02)
+        assert loud["raw"] > quiet["raw"] + 0.5 and abs(quiet["raw"] - quiet["unit"]) < 0.05
+
+    def test_line_4_as_printed_makes_one_step(self):
+        """Against autograd: x plus alpha times the gradient of the loss, with alpha = 2.5 budgets / steps."""
+        row = live(trials.LINE_4, seeds=1).iloc[0]
+        net, test, start = trials.on_digits(0.2, seed=0)
+        x = test.x.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(logistic(net(x), test.y).sum(), x)
+        step = 2.5 * 0.4 / 100 * gradient
+        assert row["length"] * 0.4 == pytest.approx(step.norm(dim=1).max().item(), rel=1e-5)
+        with torch.no_grad():
+            assert row["printed"] == pytest.approx((net(x + step) * test.y > 0).double().mean().item())
+            net.weight.copy_(start)
+            assert row["initial"] == pytest.approx((net(x) * test.y > 0).double().mean().item())
+        assert row["printed"] > row["meant"] + 0.5

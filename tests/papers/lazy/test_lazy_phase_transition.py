@@ -11,6 +11,7 @@ from advnb import statistics
 from advnb.experiments import live
 from advnb.papers.lazy import laws
 from advnb.papers.lazy.phase_transition import trials as transition
+from advnb.papers.lazy.projected import projected
 
 
 def test_transition_falls_with_the_budget():
@@ -26,7 +27,7 @@ def test_a_trial_needs_exactly_one_radius():
             "seed": 0, "device": "cpu", "dtype": torch.float32}  # fmt: skip
     for given in ({}, {"c0": 1.0, "radius": 1.0}):
         with pytest.raises(ValueError, match="give either c0 or radius"):
-            transition.projected(**cell, **given)
+            projected(**cell, **given)
 
 
 def test_the_law_is_recovered():

@@ -25,7 +25,7 @@ from advnb.flip import minimal_flip
 from advnb.models import TwoLayer
 from advnb.papers.lazy.adversarial import STEP_SHARE, train_projected
 from advnb.papers.lazy.ball import largest_movement
-from advnb.papers.lazy.phase_transition.trials import ROUNDED
+from advnb.papers.lazy.projected import ROUNDED
 from advnb.papers.lazy.sgd import lazy_sgd
 from advnb.papers.lazy.task import digit_pair, random_start
 
