@@ -151,6 +151,9 @@ def _claims(arguments: argparse.Namespace, experiments: Experiments) -> int:
     """Judge all claims on what is stored; say what differs from what is written down, or write it down."""
     from advnb.book import ledger
 
+    if arguments.where:
+        print(ledger.where_is_what(arguments.package))
+        return 0
     found = ledger.pages(arguments.package)
     if arguments.write:
         changed = [name for name, page in found.items() if ledger.write(page, arguments.results)]
@@ -253,6 +256,9 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--seed", type=int, default=0, help="chooses the sample (default: 0)")
     judge = add(_claims, "claims", "judge all claims on what is stored and compare with what is written down")
     judge.add_argument("--write", action="store_true", help="write down what has changed")
+    judge.add_argument(
+        "--where", action="store_true", help="only print which page, module and runs a statement has"
+    )
     fetch = add(_data, "data", "say which data sets are here, or fetch one")
     fetch.add_argument("name", nargs="?", help="a data set")
     for one in commands.choices.values():

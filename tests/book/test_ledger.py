@@ -13,7 +13,16 @@ from toy.sums import DRIFTING, WALK
 from advnb.__main__ import main
 from advnb.book import claims
 from advnb.book.claims import VERDICTS, Page
-from advnb.book.ledger import differences, ledger, ledger_markdown, pages, totals, totals_markdown, write
+from advnb.book.ledger import (
+    differences,
+    ledger,
+    ledger_markdown,
+    pages,
+    totals,
+    totals_markdown,
+    where_is_what,
+    write,
+)
 from advnb.experiments import ResultsError, find, run
 
 BOOK = Path(__file__).parents[2] / "book"
@@ -190,7 +199,25 @@ def test_two_pages_of_a_chapter_may_not_share_an_id():
         pages(package(a=PAGE, b=other))
 
 
+def test_the_table_of_places(capsys):
+    lines = where_is_what("toy").splitlines()
+    assert lines[2] == (
+        "| toy | Theorem 3.1 | [toy/walks](book/toy/walks.ipynb) | `advnb/papers/toy/walks.py` | `toy.walk` |"
+    )
+    assert lines[4].endswith("| computed |")
+    assert main(["claims", "--where"], "toy") == 0
+    assert capsys.readouterr().out.splitlines() == lines
+
+
 # The book's own
+
+
+def test_contributing_says_where_everything_is():
+    text = (BOOK.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert text.split("<!-- where is what -->")[1].strip() == where_is_what()
+    for cell in re.findall(r"`(advnb/[\w/.]+)`", text.split("<!-- where is what -->")[1]):
+        assert (BOOK.parent / cell).exists(), cell
+
 
 CLAIMS = [claim for page in pages().values() for claim in page]
 ids = [f"{claim.page}:{claim.id}" for claim in CLAIMS]
