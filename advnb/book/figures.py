@@ -25,13 +25,14 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from cycler import cycler
+from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
@@ -79,53 +80,16 @@ _LINES: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 
+STYLE = Path(__file__).with_name("book.mplstyle")
+"""Everything about the look that has no meaning: fonts, sizes, grid."""
+
 _PROVENANCE_POINTS = 6.5
-
-
-def rc() -> dict[Any, Any]:
-    """Return the book's matplotlib settings, as a new dictionary."""
-    return {
-        "figure.figsize": SIZES["single"],
-        "figure.dpi": 96,
-        "savefig.dpi": "figure",
-        "figure.facecolor": BACKGROUND,
-        "savefig.facecolor": BACKGROUND,
-        "axes.facecolor": BACKGROUND,
-        "figure.constrained_layout.use": True,
-        "font.family": "DejaVu Sans",
-        "mathtext.fontset": "dejavusans",
-        "font.size": 9.5,
-        "axes.titlesize": 10,
-        "axes.titlelocation": "left",
-        "axes.labelsize": 9.5,
-        "legend.fontsize": 8.5,
-        "xtick.labelsize": 8.5,
-        "ytick.labelsize": 8.5,
-        "text.color": INK,
-        "axes.labelcolor": INK,
-        "axes.edgecolor": INK,
-        "xtick.color": INK,
-        "ytick.color": INK,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.linewidth": 0.8,
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "grid.color": "#DDDDD8",
-        "grid.linewidth": 0.6,
-        "axes.prop_cycle": cycler(color=CYCLE),
-        "lines.linewidth": 1.7,
-        "lines.markersize": 4.5,
-        "legend.frameon": False,
-        "image.cmap": "viridis",
-        "svg.hashsalt": "advnb",
-    }
 
 
 @contextmanager
 def style() -> Iterator[None]:
     """Apply the book's look inside a ``with`` block, and restore the caller's settings after it."""
-    with mpl.rc_context(rc()):
+    with mpl.rc_context(fname=STYLE):
         yield
 
 
@@ -134,7 +98,7 @@ def use() -> None:
 
     In IPython it also asks for pictures at twice the resolution, sized so that they stay sharp on phones.
     """
-    mpl.rcParams.update(rc())
+    plt.style.use(STYLE)
     try:
         from IPython import get_ipython
         from matplotlib_inline.config import InlineBackend

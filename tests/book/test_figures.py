@@ -84,8 +84,18 @@ def test_style_restores_the_callers_settings_also_after_an_error():
 def test_use_applies_every_setting():
     with mpl.rc_context():
         figures.use()
-        wanted = figures.rc() | {"figure.figsize": [5.6, 3.5], "font.family": ["DejaVu Sans"]}
-        assert {name: mpl.rcParams[name] for name in wanted} == wanted
+        wanted = mpl.rc_params_from_file(figures.STYLE, use_default_template=False)
+        assert len(wanted) > 30 and {name: mpl.rcParams[name] for name in wanted} == dict(wanted)
+
+
+def test_the_style_and_the_meanings_speak_of_the_same_colours():
+    with figures.style():
+        assert tuple(mpl.rcParams["axes.prop_cycle"].by_key()["color"]) == tuple(
+            c.strip("#") for c in figures.CYCLE
+        )
+        colours = ("text.color", "axes.labelcolor", "xtick.color"), ("axes.facecolor", "savefig.facecolor")
+        for names, colour in zip(colours, (figures.INK, figures.BACKGROUND), strict=True):
+            assert {to_rgb(mpl.rcParams[name]) for name in names} == {to_rgb(colour)}
 
 
 def test_names_are_checked():
