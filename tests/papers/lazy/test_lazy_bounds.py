@@ -121,15 +121,20 @@ class TestMended:
         assert mended.from_which(lambda d: False) == math.inf
         assert mended.from_which(lambda d: d < 10 or d >= 1e50) == pytest.approx(50, abs=1e-9)
 
-    def test_speaks_from(self):
-        at = mended.speaks_from(10.0)
-        for name, bound in (("gradient", bounds.gradient), ("gradient_mended", mended.gradient)):
-            d = 10 ** at[name]
-            assert (
-                bound(d * 1.001, (d * 1.001) ** 2.4, 10.0) > 0 >= bound(d * 0.999, (d * 0.999) ** 2.4, 10.0)
-            )
-        assert at["change"] > at["net"] > 20 and at["ball"] == pytest.approx(math.log10((4 * 32700.0) ** 4))
-        assert mended.speaks_from(1.0)["ball"] < at["ball"]
+    def test_what_the_terms_of_b9_need(self):
+        """The term of the ball alone puts off the bound as far as (4 * 327 max(1, C0) C0)^4 (Lemma B.9)."""
+
+        def from_which(name, c0):
+            def small(d):
+                change = bounds.gradient_change(d, 1, c0, log_m=2.4 * math.log(d))
+                return getattr(change, name) < math.sqrt(d) / 4
+
+            return mended.from_which(small, most=120)
+
+        ball = from_which("ball", 10.0)
+        assert ball == pytest.approx(math.log10((4 * 32700.0) ** 4))
+        assert from_which("total", 10.0) > from_which("net", 10.0) > 20
+        assert from_which("ball", 1.0) < ball
 
 
 def in_ball(net: TwoLayer, radius: float, count: int, seed: int = 0):

@@ -110,15 +110,29 @@ def test_the_printed_step_solves_its_own():
     assert uniform.step_length(1e20, 1e50, c0, printed=True) == math.inf > uniform.step_length(1e20, 1e50, c0)
 
 
-def test_speaks_from():
-    at = uniform.speaks_from(10.0)
-    assert at["change"] < at["step"] < at["step_printed"]
-    d = 10 ** at["change"]
+@pytest.fixture(scope="module")
+def speaks():
+    return uniform.speaks_from(10.0)
+
+
+def test_speaks_from(speaks):
+    assert speaks["change_mended"] < speaks["step_mended"] < speaks["change"] < speaks["step"]
+    d = 10 ** speaks["change_mended"]
     below, above = (uniform.gradient_change(d * f, (d * f) ** 2.4, 10.0).total for f in (0.999, 1.001))
     assert above < math.sqrt(d * 1.001) / 4 and below > math.sqrt(d * 0.999) / 4
-    d = 10 ** at["step"]
+    d = 10 ** speaks["step_mended"]
     assert uniform.step_length(d * 0.99, (d * 0.99) ** 2.4, 10.0) == math.inf
     assert uniform.step_length(d * 1.01, (d * 1.01) ** 2.4, 10.0) < 1
+
+
+@pytest.mark.parametrize(("name", "of"), [("gradient", bounds), ("gradient_mended", mended)])
+def test_the_gradient_is_positive_from_there_on(speaks, name, of):
+    d = 10 ** speaks[name]
+    assert (
+        of.gradient(d * 1.001, (d * 1.001) ** 2.4, 10.0)
+        > 0
+        >= of.gradient(d * 0.999, (d * 0.999) ** 2.4, 10.0)
+    )
 
 
 def test_shares():

@@ -9,7 +9,7 @@ sqrt(log(m/gamma)), a factor sqrt(2) short.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import asin, erf, exp, inf, log, pi, sqrt
+from math import asin, erf, inf, log, pi, sqrt
 
 from advnb.papers.lazy.bounds import printed as bounds
 from advnb.papers.lazy.bounds.printed import GAMMA
@@ -93,32 +93,4 @@ def from_which(holds: Callable[[float], bool], *, most: float = 400.0) -> float:
 
 
 def _true(holds: Callable[[float], bool], log_size: float) -> bool:
-    return bool(holds(exp(log_size * log(10)) if log_size < 300 else 10.0**300))
-
-
-def speaks_from(c0: float, gamma: float = GAMMA, c1: float = 1.0) -> dict[str, float]:
-    """Return log10 of the d from which each bound says something, for the width m = d^2.4 that Theorem 3.1 asks.
-
-    ``flips``: the sign flips of Lemma 4.3 are fewer than m; ``gradient`` and ``gradient_mended``: Lemma B.7 is above
-    0; ``gradient_simple``: its own conclusion sqrt(d) / 4 follows; ``b9_step``: the width inequality inside B.9 is
-    true; ``net``, ``width``, ``ball``: each term of B.9 alone is below that sqrt(d) / 4; ``change``: their sum is;
-    ``window``: the widths of Theorem 3.1 are not an empty set (all its constants 1).
-    """
-
-    def width(d: float) -> float:
-        return min(d**2.4, 1e300)
-
-    def term(name: str) -> Callable[[float], bool]:
-        return lambda d: getattr(bounds.gradient_change(d, 1, c0, c1, log_m=2.4 * log(d)), name) < sqrt(d) / 4
-
-    conditions: dict[str, Callable[[float], bool]] = {
-        "flips": lambda d: bounds.sign_flips(width(d), c0 / sqrt(width(d)), gamma) < width(d),
-        "gradient": lambda d: bounds.gradient(d, width(d), c0, gamma) > 0,
-        "gradient_mended": lambda d: gradient(d, width(d), c0, gamma) > 0,
-        "gradient_simple": lambda d: bounds.gradient(d, width(d), c0, gamma) >= sqrt(d) / 4,
-        "b9_step": lambda d: bounds.b9_width_step(d) <= 1,
-        **{name: term(name) for name in ("net", "width", "ball")},
-        "change": term("total"),
-        "window": lambda d: bounds.width_window(d, gamma)[0] <= bounds.width_window(d, gamma)[1],
-    }
-    return {name: from_which(holds, most=120.0) for name, holds in conditions.items()}
+    return bool(holds(10.0 ** min(log_size, 300.0)))

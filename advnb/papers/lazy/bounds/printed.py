@@ -10,6 +10,9 @@ from __future__ import annotations
 from math import exp, inf, log, sqrt
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from advnb import checks
 
 GAMMA = 0.05
@@ -143,12 +146,13 @@ def width_window(d: float, gamma: float = GAMMA, c3: float = 1.0, c4: float = 1.
     return max(2.4 * log(d), log(c3 * log(1 / _gamma(gamma)))), log(c4) + d**0.24
 
 
-def b9_width_step(d: float) -> float:
+def b9_width_step(d: ArrayLike, constant: float = 0.33) -> NDArray[np.float64]:
     """Lemma B.9 uses "m >= d^2.4 implies sqrt(m) >= 0.33 d log(md)": the right side over the left at m = d^2.4.
 
-    Above 1 the implication is false.
+    Above 1 the implication is false. Takes arrays, and another ``constant`` for the 0.33.
     """
-    return 0.33 * 3.4 * log(d) / d**0.2
+    d = np.asarray(d, float)
+    return constant * 3.4 * np.log(d) / d**0.2
 
 
 def _gamma(gamma: float) -> float:

@@ -1,4 +1,4 @@
-"""What the lemmas bound, measured at the sizes of the paper, for the table that sets bounds next to it."""
+"""What the lemmas bound, measured over the ball of weights, and from which dimension on the bounds say something."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from advnb.experiments import Experiment, Tolerance
 from advnb.flip import minimal_flip
 from advnb.models import TwoLayer
-from advnb.papers.lazy.bounds import measured
+from advnb.papers.lazy.bounds import measured, uniform
 from advnb.papers.lazy.task import random_start
 
 Numbers = dict[str, Any]
@@ -60,6 +61,51 @@ def _worst(net: TwoLayer, x: Tensor, radius: float, shift: float) -> Numbers:
     }
 
 
+def against_one_direction(
+    *, d: int, m: int, c0: float, points: int, seed: int, device: str, dtype: torch.dtype
+) -> Numbers:
+    """Trial: what the worst weights of the ball do along one direction, the worst of ``points`` random x.
+
+    ``fixed_low`` and ``fixed_high`` are the sides of Lemma B.8's left side, for a random r and a random delta of length
+    R = 1 / sqrt(d). ``change`` is the change of the gradient at the start for delta straight down the gradient, and
+    ``change_ball`` what weights of the ball make of it (B.9). ``flat`` is the smallest gradient that moving every unit
+    straight against it leaves (B.7).
+    """
+    generator = torch.Generator().manual_seed(seed)
+    net, x = random_start(d, m, points, generator, dtype=dtype, device=device)
+    radius, shift = c0 / m**0.5, d**-0.5
+    draws = torch.randn(2, points, d, generator=generator, dtype=dtype).to(device)
+    delta, r = normalize(draws, dim=2)
+    fixed = measured.change_along(net, x, shift * delta, r, radius)
+    gradient = net.input_gradient(x)
+    down = -shift * normalize(gradient)
+    change = gradient - net.input_gradient(x + down)
+    return {
+        "fixed_low": float(fixed.low.max()),
+        "fixed_high": float(fixed.high.max()),
+        "change": float(torch.linalg.vector_norm(change, dim=1).max()),
+        "change_ball": float(measured.change_along(net, x, down, normalize(change), radius).low.max()),
+        "flat": float(measured.flattened_gradient(net, x, radius).min()),
+    }
+
+
+def chosen_units(*, d: int, m: int, c0: float, seed: int, device: str, dtype: torch.dtype) -> Numbers:
+    """Trial of eq. (7): what weights take off the gradient by choosing among the units that they can switch at x.
+
+    These are the ``count`` units with |<w, x>| < C0 / sqrt(m). ``found`` is the longest sum of some of their rows
+    (of the d - 1 coordinates across x), over sqrt(m).
+    """
+    generator = torch.Generator().manual_seed(seed)
+    near = torch.randn(m, generator=generator, dtype=dtype).abs() < c0 / m**0.5
+    rows = torch.randn(int(near.sum()), d - 1, generator=generator, dtype=dtype).to(device)
+    return {"count": len(rows), "found": measured.longest_sum(rows) / m**0.5}
+
+
+def speaks_from(*, c0: float, gamma: float, seed: int, device: str) -> Numbers:
+    """Trial without chance: ``uniform.speaks_from``, stored because it takes a second."""
+    return uniform.speaks_from(c0, gamma)
+
+
 _C0 = [[0.1, 1.0, 10.0, 20.0, 40.0]]
 
 BOUNDS = Experiment(
@@ -78,3 +124,34 @@ BOUNDS = Experiment(
     tolerance=Tolerance(rtol=1e-3, atol=1e-3),
 )  # fmt: skip
 """Lemmas B.4 to B.9 over the paper's sizes."""
+
+ONE_DIRECTION = Experiment(
+    "lazy.one_direction",
+    against_one_direction,
+    {"live": {"d": [25, 49, 100, 196, 400, 625, 784], "m": [1000, 10_000], "c0": [1.0, 10.0], "points": 5}},
+    {"live": 3},
+    dtype="float64",
+)
+"""Weights of the ball against one direction. In float64 other processors differ by rounding alone, as in the next."""
+
+CHOSEN_UNITS = Experiment(
+    "lazy.chosen_units",
+    chosen_units,
+    {
+        "live": [
+            {"d": 25, "m": [1000, 10_000, 100_000, 1_000_000], "c0": 10.0},
+            {"d": 784, "m": 10_000, "c0": 10.0},
+        ]
+    },
+    {"live": 5},
+    dtype="float64",
+)
+"""Equation (7) where W may choose."""
+
+SPEAKS_FROM = Experiment(
+    "lazy.speaks_from",
+    speaks_from,
+    {"live": {"c0": [0.1, 1.0, 10.0, 20.0, 40.0], "gamma": [0.5, 0.05, 1e-6]}},
+    {"live": 1},
+)
+"""Nothing here is drawn: one seed is all of it."""

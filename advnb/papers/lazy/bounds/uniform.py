@@ -17,6 +17,7 @@ Hoeffding's inequality for each pattern and each r of a net of the sphere is eno
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import asin, inf, log, pi, sqrt
 from typing import NamedTuple
 
@@ -114,25 +115,33 @@ def step_length(d: float, m: float, c0: float, gamma: float = GAMMA, *, printed:
     return high
 
 
-def speaks_from(c0: float, gamma: float = GAMMA, c1: float = 1.0) -> dict[str, float]:
-    """Return log10 of the d from which the mended bounds say something at the width m = d^2.4.
+def speaks_from(c0: float, gamma: float = GAMMA) -> dict[str, float]:
+    """Return log10 of the d from which each bound says something, for the width m = d^2.4 that Theorem 3.1 asks.
 
-    ``change``: the bound above is below sqrt(d) / 4; ``step``: ``step_length`` exists, so Theorem 3.1 follows;
-    ``step_printed``: it would follow from the bounds as printed.
+    ``flips``: the sign flips of Lemma 4.3 are fewer than m; ``gradient``: Lemma B.7 is above 0; ``gradient_simple``:
+    its own conclusion sqrt(d) / 4 follows; ``window``: the widths of Theorem 3.1 are not an empty set (all its
+    constants 1); ``change``: Lemma B.9 (C1 = 1) is below that sqrt(d) / 4; ``step``: ``step_length`` exists, so that
+    the theorem follows. ``gradient_mended``, ``change_mended`` and ``step_mended`` are these with the mended bounds.
     """
 
     def width(d: float) -> float:
         return min(d**2.4, 1e300)
 
-    return {
-        "change": mended.from_which(
-            lambda d: gradient_change(d, width(d), c0, c1, gamma).total < sqrt(d) / 4, most=30.0
-        ),
-        "step": mended.from_which(lambda d: step_length(d, width(d), c0, gamma) < 1, most=30.0),
-        "step_printed": mended.from_which(
-            lambda d: step_length(d, width(d), c0, gamma, printed=True) < 1, most=50.0
-        ),
+    def change(d: float) -> float:
+        return bounds.gradient_change(d, 1, c0, log_m=2.4 * log(d)).total
+
+    conditions: dict[str, tuple[float, Callable[[float], bool]]] = {
+        "flips": (120, lambda d: bounds.sign_flips(width(d), c0 / sqrt(width(d)), gamma) < width(d)),
+        "gradient": (120, lambda d: bounds.gradient(d, width(d), c0, gamma) > 0),
+        "gradient_mended": (120, lambda d: mended.gradient(d, width(d), c0, gamma) > 0),
+        "gradient_simple": (120, lambda d: bounds.gradient(d, width(d), c0, gamma) >= sqrt(d) / 4),
+        "window": (120, lambda d: bounds.width_window(d, gamma)[0] <= bounds.width_window(d, gamma)[1]),
+        "change": (120, lambda d: change(d) < sqrt(d) / 4),
+        "change_mended": (30, lambda d: gradient_change(d, width(d), c0, gamma=gamma).total < sqrt(d) / 4),
+        "step": (50, lambda d: step_length(d, width(d), c0, gamma, printed=True) < 1),
+        "step_mended": (30, lambda d: step_length(d, width(d), c0, gamma) < 1),
     }
+    return {name: mended.from_which(holds, most=most) for name, (most, holds) in conditions.items()}
 
 
 def shares(d: float, m: float, c0: float, gamma: float = GAMMA) -> dict[str, tuple[float, float]]:

@@ -1,0 +1,67 @@
+"""The pictures of the page: the widths that the mended proof allows, the flips of Lemma B.6, the largest projection."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from advnb.book import figures
+from advnb.papers.lazy.bounds import mended, printed
+from advnb.papers.lazy.bounds.drawings import EXACT, MENDED, PAPER
+from advnb.papers.lazy.bounds.printed import GAMMA
+from advnb.papers.lazy.bounds.tables import C0
+from advnb.papers.lazy.repairs.claims import widths
+
+
+def draw_widths(ax: Axes) -> None:
+    """Draw the widths at which the mended bounds show a step, shaded, and the window that Theorem 3.1 states."""
+    logs = np.arange(6.6, 13.1, 0.2)
+    for c0, look in ((1.0, "measured"), (C0, "start")):
+        ends = np.array([widths(10**k, c0) for k in logs])
+        ax.fill_between(logs, *ends.T, color=figures.COLOURS[look], alpha=0.35, label=f"mended, C0 = {c0:g}")
+    window = np.array([printed.width_window(10**k) for k in logs]) / math.log(10)
+    for end, label in zip(window.T, ("window as printed", None), strict=True):
+        ax.plot(logs, end, label=label, **PAPER)
+    ax.set(xlabel="log10 of d", ylabel="log10 of m", ylim=(0, 120))
+    ax.legend(loc="upper left")
+
+
+def draw_fixed(ax: Axes, table: pd.DataFrame) -> None:
+    """Draw the probability that a unit flips between x and x + delta: counted, exact, and bound (3)."""
+    trial, counted = table.iloc[0], np.stack(table["fixed"].to_list()).mean(0)
+    shifts = trial["shifts"]
+    ax.loglog(shifts, counted, label="counted", **(figures.line("measured") | {"linestyle": ""}))
+    ax.loglog(shifts, [mended.flip_probability(R) for R in shifts], label="arcsin(R)/π", **EXACT)
+    bound = [printed.flip_probability(trial["d"], R) for R in shifts]
+    ax.loglog(shifts, bound, label="(3)", **figures.line("bound"))
+    ax.set(xlabel="R", ylabel="probability", title="x against x + δ")
+    ax.set_xticks([0.02, 0.1, 0.5], ["0.02", "0.1", "0.5"])
+    ax.minorticks_off()
+    ax.legend()
+
+
+def draw_near(ax: Axes, table: pd.DataFrame) -> None:
+    """Draw the probability that some weights and some point within epsilon flip a unit: counted, and bound (4)."""
+    trial = table.iloc[0]
+    eps, V = trial["epsilons"], trial["radius"]
+    for name, where, meaning in (("near_x", "δ = 0", "measured"), ("near_half", "δ = -x/2", "adversarial")):
+        counted = np.stack(table[name].to_list()).mean(0)
+        ax.loglog(eps, counted, label=f"counted, {where}", **figures.line(meaning))
+    for of, label, look in ((printed, "(4)", figures.line("bound")), (mended, "(4), mended proof", MENDED)):
+        ax.loglog(eps, [of.flip_probability_nearby(trial["d"], V, 0.5, e) for e in eps], label=label, **look)
+    ax.set(xlabel="ε", title=f"x + δ against all within ε (V = {V:g})")
+    ax.legend()
+
+
+def draw_projections(ax: Axes, runs: pd.DataFrame) -> None:
+    """Draw the largest projection of a row on x in each trial, and the printed and the mended threshold."""
+    m = np.geomspace(10, 1e7, 40)
+    look = {"color": figures.COLOURS["measured"], "alpha": 0.5}
+    ax.semilogx(runs["m"], runs["projection"], ".", label="measured", **look)
+    ax.semilogx(m, np.sqrt(np.log(m / GAMMA)), label="√log(m/γ)", **PAPER)
+    ax.semilogx(m, np.sqrt(2 * np.log(m / GAMMA)), label="√(2 log(m/γ))", **figures.line("bound"))
+    ax.set(xlabel="width m", ylabel="largest |⟨x, w⟩| over units and points")
+    ax.legend()
