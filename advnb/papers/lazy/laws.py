@@ -16,9 +16,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import curve_fit
-
-from advnb.statistics import resampled
 
 Numbers = NDArray[np.float64]
 
@@ -101,50 +98,3 @@ def steps_to_reach(radius: float, intercept: float, slope: float) -> float:
         return float("inf")
     exponent_ = (radius - intercept) / slope
     return float(np.exp(exponent_)) if exponent_ < 700 else float("inf")
-
-
-def robust_radius(c0: ArrayLike, d: ArrayLike, gain: float, stiffness: float) -> NDArray[np.float64]:
-    """The law R = gain C0 / (sqrt(d / 2) + stiffness C0) for the budget up to which training in the ball resists.
-
-    Moving every unit by C0 / sqrt(m) can add at most about C0 to the margin of a point on the unit sphere, and the
-    gradient, sqrt(d / 2) at the start, grows with C0 too; their quotient is the length of the flipping step. For
-    C0 << sqrt(d) this is proportional to C0 / sqrt(d) (Figure 4, left) and, at fixed R and d, a constant C0 = V sqrt(m)
-    (Figure 4, right).
-    """
-    c0, d = np.asarray(c0, float), np.asarray(d, float)
-    return gain * c0 / (np.sqrt(d / 2) + stiffness * c0)
-
-
-def fit_robust_radius(c0: ArrayLike, d: ArrayLike, radius: ArrayLike) -> tuple[float, float, float]:
-    """Fit the law of :func:`robust_radius` to measured thresholds on a log scale; return gain, stiffness and R^2.
-
-    Points with a radius that is not finite are left out; raises with fewer than three points.
-    """
-    c0, d, radius = (np.asarray(values, float) for values in (c0, d, radius))
-    use = np.isfinite(radius) & (radius > 0)
-    if use.sum() < 3:
-        raise ValueError(f"fit_robust_radius needs three finite thresholds; got {int(use.sum())}")
-
-    def law(points: NDArray[np.float64], gain: float, stiffness: float) -> NDArray[np.float64]:
-        return np.log(robust_radius(points[0], points[1], gain, stiffness))
-
-    target = np.log(radius[use])
-    points = np.stack([c0[use], d[use]])
-    (gain, stiffness), _ = curve_fit(law, points, target, p0=(0.5, 0.1), bounds=([1e-6, 0.0], [100.0, 100.0]))
-    left = target - law(points, gain, stiffness)
-    spread = ((target - target.mean()) ** 2).sum()
-    return float(gain), float(stiffness), float(1 - (left**2).sum() / spread) if spread > 0 else 1.0
-
-
-def law_interval(
-    points: pd.DataFrame, by: list[str], *, draws: int = 300, seed: int = 0
-) -> dict[str, tuple[float, float, float]]:
-    """Fit the law to the columns ``c0``, ``d`` and ``radius`` of ``points``; value, low and high of its two numbers.
-
-    The interval (95 percent) resamples the seeds within each group of ``by``.
-    """
-    columns = ["c0", "d", "radius"]
-    best = fit_robust_radius(*(points[name] for name in columns))
-    groups = [part[columns].to_numpy(float) for _, part in points.groupby(by, dropna=False)]
-    low, high = resampled(groups, lambda rows: fit_robust_radius(*rows.T)[:2], draws=draws, seed=seed)
-    return {name: (best[k], float(low[k]), float(high[k])) for k, name in enumerate(("gain", "stiffness"))}

@@ -1,0 +1,130 @@
+"""Figure 4 of Wang et al. (2022) as one surface over d, C0 and the budget: its cells, its edges, the law of the edge.
+
+Moving every unit by C0 / sqrt(m) can add at most about C0 / 2 to the margin of a point on the unit sphere, and the
+gradient, sqrt(d / 2) at the start, grows with C0 too. Their quotient is the length of the flipping step, and so
+
+    R* = gain C0 / (sqrt(d / 2) + stiffness C0)
+
+is the budget up to which training in the ball resists. For C0 << sqrt(d) it is proportional to C0 / sqrt(d) (Figure 4,
+left) and, at fixed R and d, a constant C0 = V sqrt(m) (Figure 4, right).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import curve_fit
+
+from advnb import checks
+from advnb.book.rounding import about, interval
+from advnb.experiments import unroll
+from advnb.statistics import resampled, thresholds
+
+ALONG = {"left": ("budget", ["d", "c0", "m"]), "right": ("c0", ["d", "m", "budget"])}
+"""For each panel of Figure 4 the axis along which robust accuracy crosses a level, and what is held."""
+
+
+class Transition(NamedTuple):
+    """The law of the edge, with its two constants; ``gain`` is at most 1/2, and gain / stiffness at most about 1."""
+
+    gain: float
+    stiffness: float
+
+    def budget(self, c0: ArrayLike, d: ArrayLike) -> NDArray[np.float64]:
+        """Return R*, the budget at which half of the robust accuracy is lost, at C0 and d."""
+        c0, d = np.asarray(c0, float), np.asarray(d, float)
+        return self.gain * c0 / (np.sqrt(d / 2) + self.stiffness * c0)
+
+    def c0(self, budget: ArrayLike, d: ArrayLike) -> NDArray[np.float64]:
+        """Return the C0 at which ``budget`` is R*; infinite from gain / stiffness on, where no C0 is enough."""
+        budget, d = np.asarray(budget, float), np.asarray(d, float)
+        left = self.gain - self.stiffness * budget
+        return np.where(left > 0, budget * np.sqrt(d / 2) / np.where(left > 0, left, 1), np.inf)
+
+
+def fit_transition(points: pd.DataFrame) -> Transition:
+    """Fit the law to the columns ``c0``, ``d`` and ``budget`` of ``points``, on a log scale.
+
+    Points whose budget is not finite are left out; raises ``ValueError`` with fewer than three others.
+    """
+    points = points[np.isfinite(points["budget"]) & (points["budget"] > 0)]
+    if len(points) < 3:
+        raise ValueError(f"fit_transition needs three points with a finite budget; got {len(points)}")
+
+    def law(where: NDArray[np.float64], gain: float, stiffness: float) -> NDArray[np.float64]:
+        return np.log(Transition(gain, stiffness).budget(*where))
+
+    where, target = points[["c0", "d"]].to_numpy(float).T, np.log(points["budget"].to_numpy(float))
+    found, _ = curve_fit(law, where, target, p0=(0.5, 0.1), bounds=([1e-6, 0.0], [100.0, 100.0]))
+    return Transition(*map(float, found))
+
+
+def transition_interval(
+    points: pd.DataFrame, by: list[str], *, draws: int = 300, seed: int = 0
+) -> tuple[Transition, Transition]:
+    """Return the 95 percent intervals of both constants, as (low, high), seeds resampled within groups of ``by``."""
+    columns = ["c0", "d", "budget"]
+    groups = [part[columns].to_numpy(float) for _, part in points.groupby(by, dropna=False)]
+    low, high = resampled(
+        groups, lambda rows: fit_transition(pd.DataFrame(rows, columns=columns)), draws=draws, seed=seed
+    )
+    return Transition(*map(float, low)), Transition(*map(float, high))
+
+
+def cells(**tables: pd.DataFrame) -> pd.DataFrame:
+    """Return trials of ``projected`` as one table, with the columns ``panel`` (the keyword), ``d`` and ``c0``.
+
+    C0 is what the ball allowed, V sqrt(m); ``moved`` is what training used of it.
+    """
+    parts = [
+        table.assign(
+            panel=panel,
+            d=table["side"] ** 2,
+            c0=table["radius"] * table["m"] ** 0.5 if "radius" in table else table["c0"],
+        )
+        for panel, table in tables.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def edges(cells: pd.DataFrame, level: float = 0.5, field: str = "worst") -> pd.DataFrame:
+    """Return where ``field`` crosses ``level``: ``d``, ``c0`` and ``budget``, one row a column of a panel and a seed.
+
+    ``constant`` is what the paper has a number for: budget sqrt(d) in the left panel (5), V sqrt(m) = C0 in the right
+    one (25). Other panels are read like the left one.
+    """
+    parts = []
+    for panel, part in cells.groupby("panel", sort=False):
+        along, by = ALONG.get(str(panel), ALONG["left"])
+        found = thresholds(part, along, by, level=level, field=field).assign(panel=panel)
+        constant = found["c0"] if panel == "right" else found["budget"] * found["d"] ** 0.5
+        parts.append(found.assign(constant=constant))
+    return pd.concat(parts, ignore_index=True)
+
+
+def relative_budget(cells: pd.DataFrame, law: Transition) -> pd.Series:
+    """Return each trial's budget over the law's, at the C0 that its weights reached."""
+    return cells["budget"] / law.budget(cells["moved"], cells["d"])
+
+
+def collapsed(cells: pd.DataFrame, law: Transition) -> pd.DataFrame:
+    """Return the means over seeds of ``relative`` budget and ``worst`` robust accuracy, one row a cell of a panel."""
+    by = ["panel", "d", "m", "c0", "budget"]
+    table = cells.assign(relative=relative_budget(cells, law))
+    return table.groupby(by, as_index=False)[["relative", "worst"]].mean()
+
+
+def ceilings(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the stored ceilings with one row a budget: ``d``, ``budget``, ``seed`` and ``ceiling``."""
+    rows = unroll(table, ["ceiling", "budgets"]).rename(columns={"budgets": "budget"})
+    return rows.assign(d=rows["side"] ** 2)[["d", "budget", "seed", "ceiling"]]
+
+
+def over_seeds(table: pd.DataFrame, field: str, digits: int = 2) -> str:
+    """Return the mean of ``field`` over seeds, and the range that the seeds' means span, as text."""
+    checks.columns("field", [field], table.columns)
+    means = table.groupby("seed")[field].mean()
+    return f"{about(means.mean(), digits)} (seeds {interval(means.min(), means.max(), digits)})"
