@@ -90,9 +90,7 @@ def test_use_applies_every_setting():
 
 def test_the_style_and_the_meanings_speak_of_the_same_colours():
     with figures.style():
-        assert tuple(mpl.rcParams["axes.prop_cycle"].by_key()["color"]) == tuple(
-            c.strip("#") for c in figures.CYCLE
-        )
+        assert tuple(mpl.rcParams["axes.prop_cycle"].by_key()["color"]) == figures.CYCLE
         colours = ("text.color", "axes.labelcolor", "xtick.color"), ("axes.facecolor", "savefig.facecolor")
         for names, colour in zip(colours, (figures.INK, figures.BACKGROUND), strict=True):
             assert {to_rgb(mpl.rcParams[name]) for name in names} == {to_rgb(colour)}
