@@ -3,13 +3,12 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup book test check lab notebooks clean
+.PHONY: help setup book test check portable lab notebooks clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PAGE := _build/html/index.html
-NOTEBOOKS = $(shell find book -name '*.ipynb' -not -path '*/.ipynb_checkpoints/*' | sort)
 
 # The first of these that is Python 3.11 or newer.
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -42,14 +41,19 @@ book: $(READY) ## Build the book and open it in a browser
 	@echo "The book is at $(PAGE)"
 
 test: $(READY) ## Test everything: module, notebooks, and the built book in a browser
-	@tests/find_chromium.sh
+	@$(BIN)/python tests/browser/chrome.py
+	@$(BIN)/python tests/tree.py remember
 	$(BIN)/python -m pytest -m "not browser"
-	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider $(NOTEBOOKS)
+	$(BIN)/python -m pytest book
 	CI=1 $(MAKE) --no-print-directory book
-	ADVNB_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -m browser tests/browser
+	ADVNB_BOOK=$(dir $(PAGE)) $(BIN)/python -m pytest -rfE -m browser tests/browser
+	@$(BIN)/python tests/tree.py compare
 
 check: $(READY) ## Run the tests that need no browser and no notebook
 	$(BIN)/python -m pytest -m "not browser and not slow"
+
+portable: $(READY) ## Test all of it under other processors and numbers of threads (SETTINGS=..., hours)
+	$(BIN)/python tests/portable.py $(SETTINGS) $(if $(STEPS),--steps $(STEPS))
 
 lab: $(READY) ## Open the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=book

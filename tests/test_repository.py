@@ -11,12 +11,14 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import sitting
+import tree
 import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
+from sitting import NOTEBOOKS
 
 ROOT = Path(__file__).resolve().parent.parent
-NOTEBOOKS = sorted(f for f in (ROOT / "book").rglob("*.ipynb") if ".ipynb_checkpoints" not in f.parts)
 TEXT = {
     ".py",
     ".md",
@@ -43,11 +45,10 @@ notebooks = pytest.mark.parametrize(
 
 def tracked():
     """What git tracks or would track."""
-    if shutil.which("git") is None or not (ROOT / ".git").exists():
+    files = tree.files()
+    if files is None:
         pytest.skip("not a git checkout")
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
-    return [ROOT / name for name in names if name and (ROOT / name).is_file()]
+    return files
 
 
 def run(*command):
@@ -160,6 +161,41 @@ def test_notebook_was_written_by_make_notebooks(path):
     assert sorted(state) == [f"{k:032x}" for k in range(len(state))]
 
 
+@notebooks
+def test_notebook_is_one_sitting(path):
+    assert sitting.faults(sitting.name_of(path), sitting.sizes(path)) == []
+
+
+def test_the_notebooks_together_are_short():
+    assert sitting.faults(sitting.ALL, {"lines of code": sitting.code_lines()}) == []
+
+
+def test_what_is_not_short_yet_is_there():
+    """The other tests find the limits that a listed page meets."""
+    pages = [*NOTEBOOKS, *(ROOT / "book").rglob("*.md")]
+    assert sitting.NOT_YET.keys() <= {sitting.ALL, *map(sitting.name_of, pages)}
+    assert all(limits and limits <= sitting.LIMITS.keys() for limits in sitting.NOT_YET.values())
+
+
+def test_a_page_that_is_too_long_or_listed_for_nothing_is_found(tmp_path, monkeypatch):
+    cells = [
+        nbformat.v4.new_markdown_cell("three short words"),
+        nbformat.v4.new_code_cell("a = 1\n" * 26 + "b" * 101),
+        nbformat.v4.new_code_cell("c = 1\n" * 9, metadata={"tags": ["hide-input"]}),
+    ]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "page.ipynb")
+    taken = sitting.sizes(tmp_path / "page.ipynb")
+    assert list(taken.values()) == [27, 101, 27, 3]
+    assert sitting.faults("page", taken) == [
+        "lines in a cell: 27, where 25 are allowed",
+        "columns of code: 101, where 100 are allowed",
+    ]
+    monkeypatch.setattr(sitting, "NOT_YET", {"page": {"lines in a cell", "columns of code", "words"}})
+    assert sitting.faults("page", taken) == [
+        "words: 3, which is allowed: take it off NOT_YET in tests/sitting.py"
+    ]
+
+
 def test_there_are_notebooks():
     assert NOTEBOOKS
 
@@ -248,21 +284,21 @@ def test_old_pythons_are_told_so(tmp_path):
 
 
 def test_shell_scripts_parse():
-    for script in (".ci/run", "tests/find_chromium.sh"):
-        assert subprocess.run(["bash", "-n", script], cwd=ROOT).returncode == 0
+    assert subprocess.run(["bash", "-n", ".ci/run"], cwd=ROOT).returncode == 0
 
 
-def test_a_missing_browser_is_explained(tmp_path):
-    if sys.platform == "darwin":
-        pytest.skip("Chrome is looked for outside PATH there")
-    for tool in ("sh", "cat"):
-        (tmp_path / tool).symlink_to(shutil.which(tool))
+def test_a_test_that_hangs_fails_and_shows_where(tmp_path):
+    (tmp_path / "test_hang.py").write_text("import time\n\ndef test_hang():\n    time.sleep(600)  # here\n")
+    options = ["-c", "pyproject.toml", "-o", "timeout=1", "-p", "no:cacheprovider", str(tmp_path)]
     done = subprocess.run(
-        ["sh", "tests/find_chromium.sh"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        env={"PATH": str(tmp_path)},
+        [sys.executable, "-m", "pytest", *options], cwd=ROOT, capture_output=True, text=True, timeout=120
     )
-    assert done.returncode == 1
-    assert "apt-get install chromium" in done.stderr and "make check" in done.stderr
+    assert done.returncode == 1 and "time.sleep(600)  # here" in done.stdout
+    assert "Timeout (>1.0s) from pytest-timeout" in done.stdout
+
+
+def test_every_test_has_a_time_limit(pytestconfig):
+    """A cell's limit comes first, which stops the kernel and shows the cell; where Python hangs, the last one does."""
+    cell, test = pytestconfig.getoption("nbval_cell_timeout"), float(pytestconfig.getini("timeout"))
+    assert 60 <= cell < test < float(pytestconfig.getini("faulthandler_timeout"))
+    assert pytestconfig.getini("faulthandler_exit_on_timeout") is True

@@ -1,37 +1,29 @@
 """One headless Chromium for the whole session, on the book as it was built.
 
-The tests read `_build/html` (or the folder in ADVNB_BOOK) and build nothing. Where the book or the browser is
-missing they skip, unless ADVNB_REQUIRE_BROWSER=1, as in `make test`: then they fail and say what is missing.
+The tests read `_build/html` (or the folder in ADVNB_BOOK) and build nothing. Where no browser starts they are skipped
+and counted, and fail if CI is set; where there is no book they are skipped, and fail if ADVNB_BOOK names one.
 """
 
 from __future__ import annotations
 
+import functools
+import json
 import os
-import shutil
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import chrome
 import probes
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import WebDriverException
 
 BOOK = Path(os.environ.get("ADVNB_BOOK", Path(__file__).resolve().parents[2] / "_build" / "html")).resolve()
 NOT_PAGES = {"search.html", "genindex.html", "prf-prf.html"}
-CHROMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-)
+STATE = re.compile(r'<script type="application/vnd.jupyter.widget-state\+json">(.*?)</script>', re.DOTALL)
 
 
+@functools.cache
 def built_pages() -> list[Path]:
     """Every page with content, in a fixed order."""
     files = (path for path in BOOK.rglob("*.html") if path.relative_to(BOOK).parts[0][0] != "_")
@@ -42,63 +34,74 @@ def built_pages() -> list[Path]:
     )
 
 
-def has_explore(path: Path) -> bool:
-    return "advnb-explore" in path.read_text()
+@functools.cache
+def controls(path: Path) -> set[str]:
+    """The widgets that a page's explore() offer without a kernel, and "live" if some are for a kernel alone."""
+    found: set[str] = set()
+    for text in STATE.findall(path.read_text()):
+        models = json.loads(text)["state"]
+        children = {
+            name: [child.removeprefix("IPY_MODEL_") for child in model["state"].get("children", ())]
+            for name, model in models.items()
+        }
+        for name, model in models.items():
+            classes = model["state"].get("_dom_classes", ())
+            found |= {"live"} if "advnb-live-only" in classes else set()
+            if "advnb-controls" in classes:
+                rows = [below for child in children[name] for below in (child, *children[child])]
+                found |= {models[row]["model_name"].removesuffix("Model") for row in rows}
+    return found
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One set of tests a page; without a book, one test that says so."""
-    for fixture, wanted in (("page", lambda path: True), ("explore_page", has_explore)):
-        if fixture in metafunc.fixturenames:
-            pages = [path for path in built_pages() if wanted(path)] or [None]
-            names = [str(path.relative_to(BOOK)) if path else "no page" for path in pages]
-            metafunc.parametrize(fixture, pages, ids=names, indirect=True, scope="module")
+    """One test for each page, or for each that shows what `pytest.mark.shows` names; with none of them it fails."""
+    if "page" not in metafunc.fixturenames:
+        return
+    wanted = {name for mark in metafunc.definition.iter_markers("shows") for name in mark.args}
+    pages = built_pages()
+    found = [page for page in pages if wanted <= controls(page)]
+    none = [pytest.param(None, id="no page", marks=() if pages else no_book())]
+    metafunc.parametrize("page", found or none, ids=name_of, indirect=True, scope="module")
 
 
-def missing(what: str) -> None:
-    if os.environ.get("ADVNB_REQUIRE_BROWSER") == "1":
-        pytest.fail(what)
-    pytest.skip(what)
+def name_of(page: Path) -> str:
+    return page.relative_to(BOOK).as_posix()
 
 
-def binary() -> str | None:
-    mac = [f"/Applications/{name}.app/Contents/MacOS/{name}" for name in ("Google Chrome", "Chromium")]
-    return next((found for name in (*CHROMES, *mac) if (found := shutil.which(name))), None)
+def no_book() -> list[pytest.MarkDecorator]:
+    """The mark of tests that have no book to test; none if a book was named, so that they fail."""
+    if "ADVNB_BOOK" in os.environ:
+        return []
+    return [pytest.mark.skip(reason=f"no built book in {BOOK}: run `make book` first")]
 
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
     """A fresh browser with an empty profile."""
-    chrome = binary()
-    if chrome is None:
-        missing("no Chromium or Chrome on PATH: see tests/find_chromium.sh")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chrome or ""
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    try:  # without a driver on PATH, selenium looks for one that fits the browser
-        driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
-    except WebDriverException as error:
-        missing(f"{chrome} did not start: {error.msg}")
+    try:
+        driver = chrome.start(tmp_path_factory.mktemp("profile"))
+    except chrome.NoBrowser as missing:
+        (pytest.fail if chrome.required() else pytest.skip)(str(missing))
     driver.set_script_timeout(30)
     yield driver
     driver.quit()
 
 
 @pytest.fixture(scope="module")
-def page(request: pytest.FixtureRequest, browser: webdriver.Chrome) -> probes.Visit:
+def page(request: pytest.FixtureRequest) -> probes.Visit:
     """One page of the book, opened from disk at desktop width and finished."""
     if request.param is None:
-        missing(f"no built page in {BOOK}: run `make book` first")
-    probes.resize(browser, 1280)
+        pytest.fail(
+            f"no page of the book in {BOOK} shows what is tested here: see `shows` in {request.node.name}"
+        )
+    browser = request.getfixturevalue("browser")
+    probes.resize(browser, probes.DESKTOP)
     return probes.visit(browser, request.param, BOOK)
 
 
-@pytest.fixture(scope="module")
-def explore_page(request: pytest.FixtureRequest, browser: webdriver.Chrome) -> probes.Visit:
-    """One page of the book that has an explore() on it."""
-    if request.param is None:
-        missing(f"no built page with an explore() in {BOOK}: run `make book` first")
-    probes.resize(browser, 1280)
-    return probes.visit(browser, request.param, BOOK)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests were skipped for want of a browser, and how to get one."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    count = sum(chrome.NONE_STARTS in str(report.longrepr) for report in skipped)
+    if count:
+        terminalreporter.write_line(chrome.not_run(count), yellow=True)

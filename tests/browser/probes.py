@@ -16,6 +16,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 CDN = "https://cdn.jsdelivr.net/npm/"
 HARMLESS = re.compile(r"THEBE_JS_URL")
 PATIENCE = 30  # seconds for a page to finish
+DESKTOP = 1280  # pixels
 
 FINISHED = """
 const views = document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]').length;
@@ -250,6 +251,11 @@ def dead_links(page: Visit) -> list[str]:
 def overflow(page: Visit) -> list[str]:
     """What sticks out to the right of the window."""
     return page(OVERFLOW)
+
+
+def height(page: Visit) -> int:
+    """How many pixels the page is high."""
+    return page.browser.execute_script("return document.documentElement.scrollHeight")
 
 
 def low_contrast(page: Visit, theme: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import probes
 import pytest
+import sitting
 
 pytestmark = pytest.mark.browser
 
@@ -50,9 +51,13 @@ def test_text_stands_out(page, theme):
     assert probes.low_contrast(page, theme) == []
 
 
+def test_is_one_sitting(page):
+    assert sitting.faults(sitting.name_of(page.path, page.book), {"pixels": probes.height(page)}) == []
+
+
 def test_fits_a_phone(page):
     probes.resize(page.browser, 390)
     try:
         assert probes.overflow(page) == []
     finally:
-        probes.resize(page.browser, 1280)
+        probes.resize(page.browser, probes.DESKTOP)

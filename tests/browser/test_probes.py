@@ -27,7 +27,7 @@ def open_page(browser, folder, body):
     outside = (folder.parent / "outside.html").as_uri()
     text = f'<!doctype html><html lang="en"><title>T</title><body><article>{body}</article></body></html>'
     (folder / "page.html").write_text(text.replace("{outside}", outside))
-    probes.resize(browser, 1280)
+    probes.resize(browser, probes.DESKTOP)
     return probes.visit(browser, folder / "page.html", folder)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import probes
 import pytest
 from selenium.webdriver import ActionChains
@@ -11,27 +14,30 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 
 pytestmark = pytest.mark.browser
 
-
-def explores(page):
-    found = page.browser.find_elements(By.CSS_SELECTOR, ".advnb-explore")
-    assert found
-    return found
+STATIC = Path(__file__).resolve().parents[2] / "book" / "_static"
 
 
 def all_of(page, selector):
-    """(explore, control) for each control that a static page offers."""
-    for explore in explores(page):
-        for control in explore.find_elements(By.CSS_SELECTOR, f".advnb-controls {selector}"):
-            page("arguments[0].scrollIntoView({block: 'center'})", explore)
-            yield explore, control
+    """(explore, control) for each control of a kind that a static page offers, of which there must be one."""
+    explores = page.browser.find_elements(By.CSS_SELECTOR, ".advnb-explore")
+    pairs = [
+        (explore, control)
+        for explore in explores
+        for control in explore.find_elements(By.CSS_SELECTOR, f".advnb-controls {selector}")
+    ]
+    assert pairs, f"{len(explores)} explore() and no {selector}"
+    for explore, control in pairs:
+        page("arguments[0].scrollIntoView({block: 'center'})", explore)
+        yield explore, control
 
 
 def text_of(slider):
     return slider.find_element(By.CSS_SELECTOR, ".widget-readout").text
 
 
-def test_sliders_follow_the_keyboard(explore_page):
-    for explore, slider in all_of(explore_page, ".widget-slider"):
+@pytest.mark.shows("SelectionSlider")
+def test_sliders_follow_the_keyboard(page):
+    for explore, slider in all_of(page, ".widget-slider"):
         handle = slider.find_element(By.CSS_SELECTOR, "[role=slider]")
         handle.send_keys(Keys.HOME)
         seen = {text_of(slider): probes.picture(explore)}
@@ -48,20 +54,22 @@ def test_sliders_follow_the_keyboard(explore_page):
         assert seen[text_of(slider)] == probes.picture(explore)
 
 
-def test_sliders_follow_the_mouse(explore_page):
-    for explore, slider in all_of(explore_page, ".widget-slider"):
+@pytest.mark.shows("SelectionSlider")
+def test_sliders_follow_the_mouse(page):
+    for explore, slider in all_of(page, ".widget-slider"):
         handle = slider.find_element(By.CSS_SELECTOR, "[role=slider]")
         handle.send_keys(Keys.HOME)
         before = text_of(slider), probes.picture(explore)
         track = slider.find_element(By.CSS_SELECTOR, ".noUi-target")
-        ActionChains(explore_page.browser).drag_and_drop_by_offset(handle, track.size["width"], 0).perform()
+        ActionChains(page.browser).drag_and_drop_by_offset(handle, track.size["width"], 0).perform()
         assert text_of(slider) != before[0]
         handle.send_keys(Keys.HOME)
         assert (text_of(slider), probes.picture(explore)) == before
 
 
-def test_menus_change_the_picture(explore_page):
-    for explore, menu in all_of(explore_page, "select"):
+@pytest.mark.shows("Dropdown")
+def test_menus_change_the_picture(page):
+    for explore, menu in all_of(page, "select"):
         select = Select(menu)
         seen = set()
         for option in range(len(select.options)):
@@ -70,40 +78,56 @@ def test_menus_change_the_picture(explore_page):
         assert len(seen) > 1
 
 
-def test_buttons_change_the_picture(explore_page):
-    for explore, group in all_of(explore_page, ".widget-toggle-buttons"):
+@pytest.mark.shows("ToggleButtons")
+def test_buttons_change_the_picture(page):
+    for explore, group in all_of(page, ".widget-toggle-buttons"):
         seen = set()
         for button in group.find_elements(By.TAG_NAME, "button"):
             button.send_keys(Keys.ENTER)
             seen.add(probes.picture(explore))
-            WebDriverWait(explore_page.browser, 2).until(
+            WebDriverWait(page.browser, 2).until(
                 lambda _, b=button: b.get_attribute("aria-pressed") == "true"
             )
         assert len(seen) > 1
 
 
-def test_play_plays(explore_page):
-    for explore, play in all_of(explore_page, ".widget-play"):
+@pytest.mark.shows("Play")
+def test_play_plays(page):
+    for explore, play in all_of(page, ".widget-play"):
         slider = play.find_element(By.XPATH, "./following-sibling::*")
         slider.find_element(By.CSS_SELECTOR, "[role=slider]").send_keys(Keys.HOME)
         before = probes.picture(explore)
         start, stop = play.find_elements(By.TAG_NAME, "button")[:2]
         start.click()
         changed = lambda _, e=explore, b=before: probes.picture(e) != b  # noqa: E731
-        WebDriverWait(explore_page.browser, 5, 0.05).until(changed)
+        WebDriverWait(page.browser, 5, 0.05).until(changed)
         stop.click()
 
 
-def test_the_page_does_not_jump(explore_page):
-    for explore, slider in all_of(explore_page, ".widget-slider"):
+@pytest.mark.shows("SelectionSlider")
+def test_the_page_does_not_jump(page):
+    for explore, slider in all_of(page, ".widget-slider"):
         height = explore.size["height"]
         slider.find_element(By.CSS_SELECTOR, "[role=slider]").send_keys(Keys.END)
         probes.picture(explore)
         assert explore.size["height"] == height
 
 
-def test_what_needs_a_kernel_is_not_offered(explore_page):
-    hidden = explore_page.browser.find_elements(By.CSS_SELECTOR, ".advnb-live-only > *")
-    assert not any(element.is_displayed() for element in hidden)
-    controls = "return [...document.querySelectorAll('.widget-interact > :not(.widget-output)')]"
-    assert all(explore_page(f"{controls}.map((e) => e.inert)"))
+@pytest.mark.shows("live")
+def test_what_needs_a_kernel_is_not_offered(page):
+    hidden = page.browser.find_elements(By.CSS_SELECTOR, ".advnb-live-only > *")
+    assert hidden and not any(element.is_displayed() for element in hidden)
+
+
+INTERACT = """<!doctype html><html lang="en"><title>T</title><body>
+<script src="widgets.js"></script><script type="application/vnd.jupyter.widget-state+json">{}</script>
+<div class="widget-interact"><div id="control"></div><div id="picture" class="widget-output"></div></div>"""
+
+
+def test_what_interact_shows_stays_and_its_controls_are_retired(browser, tmp_path):
+    """No page of the book uses `interact`; a reader's notebook may."""
+    shutil.copy(STATIC / "widgets.js", tmp_path)
+    (tmp_path / "page.html").write_text(INTERACT)
+    visit = probes.visit(browser, tmp_path / "page.html", tmp_path)
+    inert = "return ['control', 'picture'].map((name) => document.getElementById(name).inert)"
+    WebDriverWait(browser, 5, 0.02).until(lambda _: visit(inert) == [True, False])
