@@ -37,14 +37,17 @@ from advnb import checks
 from advnb.experiments.plain import plain
 from advnb.experiments.read import load, results_folder
 
-__all__ = ["VERDICTS", "Claim", "Finding", "Page"]
+__all__ = ["VERDICTS", "Claim", "Finding", "Measured", "Page"]
 
 VERDICTS = ("reproduced", "reproduced in part", "not reproduced", "vacuous here", "not run")
 """All verdicts there are; "vacuous here" is a bound that says nothing at any size that can be run."""
 
 Numbers = Mapping[str, Any]
-Measure = Callable[..., tuple[str, Numbers]]
-"""(one table for each experiment of the evidence) -> what was measured in words, and the numbers behind it."""
+Measured = tuple[str, Numbers]
+"""What was measured in words, and the numbers behind it, by name."""
+
+Measure = Callable[..., Measured]
+"""(one table for each experiment of the evidence) -> what was measured."""
 
 _ID = r"[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*"
 _PAGE = r"[a-z0-9_-]+(/[a-z0-9_-]+)*"

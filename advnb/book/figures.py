@@ -44,6 +44,7 @@ from matplotlib.text import Text
 from numpy.typing import ArrayLike, NDArray
 
 from advnb import checks
+from advnb.experiments.read import label
 
 SIZES: Mapping[str, tuple[float, float]] = MappingProxyType(
     {"single": (5.6, 3.5), "wide": (8.0, 3.3), "tall": (5.6, 6.2), "square": (4.4, 4.4), "strip": (8.0, 1.7)}
@@ -301,6 +302,15 @@ def table(
     if not isinstance(frame, pd.DataFrame):
         raise TypeError(f"frame must be a pandas DataFrame; got {type(frame).__name__}")
     return Table(frame, caption, checks.count("digits", digits), index, sortable)
+
+
+
+    stored: pd.DataFrame, live: pd.DataFrame, by: list[str], **columns: tuple[str, str]
+) -> Table:
+    """Return the same summary of a stored and of a live run, side by side: ``name=(column, aggregation)``."""
+    parts = {"stored": stored, "live": live}
+    both = {f"{name}: {label(part)}": part.groupby(by).agg(**columns) for name, part in parts.items()}
+    return table(pd.concat(both, axis=1))
 
 
 def _numpy(values: Any) -> NDArray[Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from advnb import checks
+from advnb.statistics import wilson
 
-__all__ = ["about", "at_least", "at_most", "interval"]
+__all__ = ["about", "at_least", "at_most", "interval", "share"]
 
 ROOM = 1e-6
 """Of a step: a value that exceeds a multiple by less than this counts as that multiple (0.85 as 17 steps of 0.05)."""
@@ -43,3 +44,10 @@ def _multiple(value: float, step: float, whole: Callable[[float], int]) -> str:
     if not math.isfinite(value):
         raise ValueError(f"value must be finite; got {value!r}")
     return f"{whole(float(value) / checks.positive('step', step)) * step:.6g}"
+
+
+def share(successes: Iterable[bool]) -> str:
+    """Return a share in per cent with its Wilson interval, as text: "97% [92, 99]"."""
+    drawn = [bool(success) for success in successes]
+    low, high = wilson(sum(drawn), len(drawn))
+    return f"{100 * sum(drawn) / len(drawn):.0f}% [{100 * low:.0f}, {100 * high:.0f}]"

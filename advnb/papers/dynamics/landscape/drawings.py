@@ -1,18 +1,22 @@
-"""The pictures of the chapter that more than one cell draws: a panel of Figure 1, and the loss around the circle."""
+"""The pictures of the page *landscape*: panels of Figure 1, the loss on the circle, counts of minima."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
+import pandas as pd
 import torch
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from numpy.typing import NDArray
 
 from advnb.book import figures
+from advnb.experiments import label, unroll
 from advnb.papers.dynamics.circle import CirclePoints, at_angle, circle_points
 from advnb.papers.dynamics.landscape.trials import best_descent
-from advnb.papers.dynamics.problem import Problem, in_ball
+from advnb.papers.dynamics.problem import Problem, draw, in_ball
+from advnb.statistics import aggregate
 
 MARKS = {True: ("v", figures.COLOURS["adversarial"]), False: ("^", figures.COLOURS["clean"])}
 """Marker and colour of a local minimum (True) and of a local maximum of the objective on the circle."""
@@ -54,6 +58,51 @@ def profile(ax: Axes, problem: Problem, *, samples: int = 2000) -> CirclePoints:
     ax.set_xticks([0, math.pi, 2 * math.pi], ["0", "π", "2π"])
     ax.set(xlabel="angle on the circle", ylabel="output f")
     return points
+
+
+def draw_circle(ax: Axes, eps: float, convention: str, seed: int = 3, m: int = 16) -> None:
+    """Draw :func:`profile` for a random network of width ``m`` and an input of norm 1, with y = 1."""
+    points = profile(ax, draw(2, m, eps, seed=seed, scale=1.0, y=1.0, convention=convention))
+    ax.set_title(f"{points.minima} minima of L on the circle of radius {eps:g}")
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+
+
+def draw_panel(ax: Axes, scale: float, ratio: float, convention: str, seed: int = 3, m: int = 16) -> None:
+    """Draw the panel of Figure 1 at an input scale and a ratio, y = 1, the input uniform in the disc (B.1)."""
+    panel(ax, draw(2, m, ratio * scale, seed=seed, scale=scale, inside=True, y=1.0, convention=convention))
+
+
+def draw_single(ax: Axes, counts: pd.DataFrame, m: int = 16) -> None:
+    """Draw the share of networks with one minimum against the radius, a curve an input norm."""
+    long = unroll(counts[counts["m"] == m], ["eps", "counts"])
+    colours = dict(zip(("0.01", "1", "10", "100"), figures.CYCLE, strict=False))
+    for scale, part in long.assign(single=long["counts"] == 1).groupby("scale"):
+        share, name = part.groupby("eps")["single"].mean(), f"{scale:g}"
+        ax.semilogx(share, color=colours[name], label=f"‖x‖ = {name}")
+    ax.set_xlabel("radius ε")
+    figures.provenance(ax, label(counts))
+
+
+def draw_factors(ax: Axes, escapes: pd.DataFrame, convention: str) -> PathCollection:
+    """Draw |l'(f)| against ||df|| at the starts of trajectories, relative to their medians; colour: log10 radius."""
+    part = escapes[escapes["convention"] == convention]
+    radius = np.log10(part["scale"] * part["ratio"])
+    slope = part["slope"].clip(lower=1e-5)
+    cloud = ax.scatter(part["grad_f"], slope, s=8, c=radius, cmap="cividis", vmin=-3, vmax=3)
+    ax.set(xscale="log", yscale="log", title=convention, xlabel="‖∂f‖ at the start / median")
+    return cloud
+
+
+def draw_widths(ax: Axes, stored: pd.DataFrame, live: pd.DataFrame) -> None:
+    """Draw the mean number of minima of f against the width: lines with intervals stored, crosses live."""
+    for scale, part in stored.groupby("scale"):
+        mean = aggregate(part, "m", "f")
+        error = [mean["mean"] - mean["low"], mean["high"] - mean["mean"]]
+        ax.errorbar(mean["m"], mean["mean"], error, marker="o", label=f"input scale {scale:g}")
+    for scale, part in live.groupby("scale"):
+        ax.plot(part.groupby("m")["f"].mean(), "kx", zorder=3, label="live" if scale == 100 else None)
+    ax.set(xscale="log", yscale="log", xlabel="hidden width m", ylabel="local minima of f on the circle")
+    ax.legend()
 
 
 def _mark(ax: Axes, where: NDArray[np.float64], points: CirclePoints) -> None:

@@ -159,6 +159,13 @@ def escape(
     }
 
 
+def within_reach(*, eps: float, seed: int, device: str = "cpu", m: int = 16) -> Numbers:
+    """Assumption 3 broken on purpose: the number of minima on a circle around an example whose output is the target."""
+    problem = draw(2, m, eps, seed=seed, scale=1.0)
+    centre = torch.zeros(1, 2, dtype=torch.float64)
+    return {"minima": circle_points(problem.having(y=problem.f(centre)[0])).minima}
+
+
 def best_descent(problem: Problem, start: Tensor, steps: int = 10) -> tuple[Path, float]:
     """PGD from one ``start`` (1, d) with the step size of ``LEARNING_RATES`` that ends lowest (appendix B.1)."""
     runs = [(pgd(problem, start, steps=steps, step_size=eta), eta) for eta in LEARNING_RATES]
@@ -281,3 +288,5 @@ GENERAL_LOSS = float64(
     },
     {"live": 5, "laptop": 30},
 )
+
+ASSUMPTION_3 = float64("assumption_3", within_reach, {"live": {"eps": [0.001, 0.01, 0.1]}}, {"live": 40})
