@@ -304,9 +304,7 @@ def table(
     return Table(frame, caption, checks.count("digits", digits), index, sortable)
 
 
-
-    stored: pd.DataFrame, live: pd.DataFrame, by: list[str], **columns: tuple[str, str]
-) -> Table:
+def beside(stored: pd.DataFrame, live: pd.DataFrame, by: list[str], **columns: tuple[str, Any]) -> Table:
     """Return the same summary of a stored and of a live run, side by side: ``name=(column, aggregation)``."""
     parts = {"stored": stored, "live": live}
     both = {f"{name}: {label(part)}": part.groupby(by).agg(**columns) for name, part in parts.items()}
