@@ -4,8 +4,10 @@
 ``task`` the two digits at each size, ``flips`` networks trained to each radius and flipped there, ``laws`` what their
 tables follow. ``adversarial`` is Algorithm 1, ``projected`` its trial, ``transition`` the law of how robust it makes.
 
-Each page has a package: ``one_step`` Theorem 3.1, ``scaling`` Figures 2, 3, 5 and 6, ``deviations`` what those leave
-open and Figure 7, ``phase_transition`` Figure 4, ``algorithm_1`` its training, ``bounds`` and ``repairs`` the lemmas.
+Each page has a module: ``one_step`` Theorem 3.1, ``smallest_step`` how its step is found, ``all_weights`` what resists
+it, ``scaling`` Figures 2, 3, 5 and 6, ``deviations`` what those leave open and Figure 7, ``phase_transition`` Figure 4,
+``algorithm_1`` its training, ``bounds`` and ``repairs`` the lemmas. Shared by them: ``ray`` draws f along one step,
+``several`` takes several, ``spread`` says a mean over seeds.
 """
 
 from advnb.papers.lazy.adversarial import Outcome, craft, robust_accuracy, train_projected
