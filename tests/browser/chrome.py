@@ -36,7 +36,7 @@ FLAGS = (
     "--disable-dev-shm-usage",
 )
 HOW_TO_GET = f"""\
-They need Chromium or Chrome. With one of these, `make test` runs them too:
+To get one, with which `make test` runs them too:
   Debian             sudo apt-get install {" ".join(DEBIAN_PACKAGES)}
   Fedora             sudo dnf install chromium chromedriver
   macOS              brew install --cask google-chrome
