@@ -36,7 +36,8 @@ def main(folder: str, seeds: str, size: str | None = None) -> None:
         die_in_a_write(int(size))
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    sys.stdin.readline()
+    if not sys.stdin.readline():  # the test has ended
+        return
     run(LOGGED, "live", seeds=int(seeds), results=folder, progress=False)
 
 
