@@ -23,7 +23,6 @@ NOT_YET: dict[str, set[str]] = {
     ALL: {"lines of code"},
     "book/claims": {"pixels"},
     "book/dynamics/convergence": {"lines in a cell", "columns of code", "visible lines of code", "pixels"},
-    "book/dynamics/landscape": {"lines in a cell", "columns of code", "visible lines of code", "pixels"},
     "book/dynamics/scale": {*PAGE},
     "book/lazy/bounds": {*PAGE},
     "book/lazy/one_step": {*PAGE},
