@@ -163,7 +163,9 @@ def test_with_a_browser_nothing_is_said(machine, monkeypatch, capsys):
 
 
 def test_what_did_not_run_is_counted():
-    assert chrome.not_run(1).startswith("1 browser test did not run: no Chromium or Chrome starts. To get one")
+    assert chrome.not_run(1).startswith(
+        "1 browser test did not run: no Chromium or Chrome starts. To get one"
+    )
     assert chrome.not_run(238).startswith("238 browser tests did not run")
 
 
