@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import nbformat
@@ -61,6 +62,12 @@ def run(*command):
 def test_style_and_types(command):
     status, said = run(*command.split())
     assert status == 0, said
+
+
+def test_test_files_have_names_of_their_own():
+    """Two of one name cannot be collected in one run, though each passes alone."""
+    names = Counter(file.name for file in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_no_large_files():

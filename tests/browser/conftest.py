@@ -35,10 +35,13 @@ def built_pages() -> list[Path]:
 
 
 @functools.cache
-def controls(path: Path) -> set[str]:
-    """The widgets that a page's explore() offer without a kernel, and "live" if some are for a kernel alone."""
-    found: set[str] = set()
-    for text in STATE.findall(path.read_text()):
+def shown(path: Path) -> set[str]:
+    """What there is to work on a page: "sortable" tables, the widgets that its explore() offer without a kernel, and
+    "live" if some are for a kernel alone.
+    """
+    page = path.read_text()
+    found = {"sortable"} if "advnb-sortable" in page or "tag_sortable" in page else set()
+    for text in STATE.findall(page):
         models = json.loads(text)["state"]
         children = {
             name: [child.removeprefix("IPY_MODEL_") for child in model["state"].get("children", ())]
@@ -59,7 +62,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     wanted = {name for mark in metafunc.definition.iter_markers("shows") for name in mark.args}
     pages = built_pages()
-    found = [page for page in pages if wanted <= controls(page)]
+    found = [page for page in pages if wanted <= shown(page)]
     none = [pytest.param(None, id="no page", marks=() if pages else no_book())]
     metafunc.parametrize("page", found or none, ids=name_of, indirect=True, scope="module")
 
