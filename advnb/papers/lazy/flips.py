@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from advnb.data import Split
-from advnb.experiments import Tolerance
+from advnb.experiments import Tolerance, unroll
 from advnb.flip import minimal_flip
 from advnb.models import TwoLayer
 from advnb.papers.lazy.sgd import Exit, lazy_sgd
@@ -141,11 +141,7 @@ def by_radius(table: pd.DataFrame) -> pd.DataFrame:
     ``radius`` is what was asked for, 0 for the network before training; ``moved`` is where the network is.
     """
     asked = table.assign(radius=table["radii"].map(lambda radii: [0.0, *radii]), d=table["side"] ** 2)
-    rows = asked.drop(columns=["path_steps", "path_moved"]).explode(
-        ["radius", *PER_RADIUS], ignore_index=True
-    )
-    numbers = [name for name in PER_RADIUS if name not in ("success", "robust_error", "reached")]
-    return rows.astype({**dict.fromkeys(["radius", *numbers], float), "reached": bool})
+    return unroll(asked, ["radius", *PER_RADIUS], index="entry")
 
 
 def exponents(rows: pd.DataFrame, field: str, by: str = "radius") -> pd.DataFrame:

@@ -44,6 +44,10 @@ class Law(NamedTuple):
         c0, d = np.asarray(c0, float), np.asarray(d, float)
         return -0.5 * d / (d + self.turn(c0))
 
+    def slope(self, c0: float, d: ArrayLike) -> float:
+        """Return the slope of a straight line through log ``relative`` over log d, fitted at the dimensions ``d``."""
+        return float(np.polyfit(np.log(d), np.log(self.relative(c0, d)), 1)[0])
+
     def turn(self, c0: ArrayLike) -> Numbers:
         """Return d = 2 (kappa c0)^2: at smaller d the step no longer depends on d, and eta falls as C0 grows."""
         return 2 * (self.kappa * np.asarray(c0, float)) ** 2
@@ -75,12 +79,24 @@ def constants(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def movement_law(steps: ArrayLike, moved: ArrayLike, *, after: int = 50) -> tuple[float, float, float]:
+def constants_by_dimension(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the medians over networks of kappa, phi, |f| and the number of steps: a row a dimension."""
+    each = constants(rows)
+    kappa = np.sqrt(each["kappa_squared"].clip(lower=0))
+    columns = {"κ": kappa, "φ": each["phi"], "|f|": rows["value"], "steps": rows["step"]}
+    return pd.DataFrame(columns).groupby(rows["d"]).median()
+
+
+def movement_law(
+    steps: ArrayLike, moved: ArrayLike, *, after: int | None = None
+) -> tuple[float, float, float]:
     """Fit moved = a + b log(steps) from step ``after`` on; return a, b and the R^2 of the fit.
 
-    Solving it for the steps foresees when a radius that was not reached would be. Raises with fewer than three points.
+    ``after`` is the middle of the logarithmic axis unless given. Solving the law for the steps foresees when a radius
+    that was not reached would be. Raises with fewer than three points.
     """
     t, y = np.asarray(steps, float), np.asarray(moved, float)
+    after = int(np.sqrt(t[-1])) if after is None else after
     late = t >= max(after, 1)
     if late.sum() < 3:
         raise ValueError(
@@ -98,3 +114,10 @@ def steps_to_reach(radius: float, intercept: float, slope: float) -> float:
         return float("inf")
     exponent_ = (radius - intercept) / slope
     return float(np.exp(exponent_)) if exponent_ < 700 else float("inf")
+
+
+def foreseen(table: pd.DataFrame, radius: float) -> float:
+    """Return the steps that trajectories need to reach ``radius`` by their own laws: log10 of the median."""
+    paths = zip(table["path_steps"], table["path_moved"], strict=True)
+    steps = [steps_to_reach(radius, *movement_law(*path)[:2]) for path in paths]
+    return float(np.log10(np.median(steps)))

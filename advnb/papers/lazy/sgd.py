@@ -103,34 +103,32 @@ def lazy_sgd(
     return run.close()
 
 
+@dataclass
 class _Run:
     """The state of one trajectory: iterate, its distance from the start, and the radii still ahead."""
 
-    def __init__(
-        self,
-        net: TwoLayer,
-        x: Tensor,
-        y: Tensor,
-        radii: Sequence[float],
-        lr: float,
-        batch: int,
-        reduction: str,
-        stop: str,
-        generator: torch.Generator | None,
-        visit: Visit | None,
-    ) -> None:
-        _check(net, x, y, radii)
-        checks.choice("stop", stop, STOPS)
-        self.mean = checks.choice("reduction", reduction, REDUCTIONS) == "mean"
-        self.net, self.x, self.y, self.generator = net, x, y, generator
-        self.lr, self.batch = checks.positive("lr", lr), checks.count("batch", batch)
-        self.by_step, self.visit = stop == "step", visit
-        self.norms = torch.linalg.vector_norm(x, dim=1)
-        self.start = net.weight.detach().clone()
-        self.rounding = float(
-            4 * net.m**0.5 * torch.finfo(x.dtype).eps * torch.linalg.vector_norm(self.start, dim=1).max()
-        )
-        self.open = [float(radius) for radius in radii]
+    net: TwoLayer
+    x: Tensor
+    y: Tensor
+    radii: Sequence[float]
+    lr: float
+    batch: int
+    reduction: str
+    stop: str
+    generator: torch.Generator | None
+    visit: Visit | None
+
+    def __post_init__(self) -> None:
+        _check(self.net, self.x, self.y, self.radii)
+        self.mean = checks.choice("reduction", self.reduction, REDUCTIONS) == "mean"
+        self.by_step = checks.choice("stop", self.stop, STOPS) == "step"
+        checks.positive("lr", self.lr)
+        checks.count("batch", self.batch)
+        self.norms = torch.linalg.vector_norm(self.x, dim=1)
+        self.start = self.net.weight.detach().clone()
+        largest = torch.linalg.vector_norm(self.start, dim=1).max()
+        self.rounding = float(4 * self.net.m**0.5 * torch.finfo(self.x.dtype).eps * largest)
+        self.open = [float(radius) for radius in self.radii]
         self.bound, self.count, self.look_next = 0.0, 0, 1
         self.exits: list[Exit] = []
         self.path: list[tuple[int, float]] = [(0, 0.0)]

@@ -7,7 +7,14 @@ import torch
 
 from advnb.flip import minimal_flip
 from advnb.models import TwoLayer
-from advnb.papers.lazy.laws import Law, fit_law, movement_law, steps_to_reach
+from advnb.papers.lazy.laws import (
+    Law,
+    constants_by_dimension,
+    fit_law,
+    foreseen,
+    movement_law,
+    steps_to_reach,
+)
 
 
 def rows(kappa, phi, length=3.0):
@@ -72,9 +79,37 @@ def test_it_needs_networks_that_moved():
 
 def test_movement_law():
     steps = np.array([0, 10, 100, 1000, 5000])
-    a, b, quality = movement_law(steps, 2 + 3 * np.log(np.maximum(steps, 1)))
+    a, b, quality = movement_law(steps, 2 + 3 * np.log(np.maximum(steps, 1)), after=50)
     assert (a, b, quality) == pytest.approx((2, 3, 1))
     assert steps_to_reach(2 + 3 * np.log(777), a, b) == pytest.approx(777)
     assert steps_to_reach(1.0, 0.0, 0.0) == steps_to_reach(1e6, 0.0, 1.0) == float("inf")
     with pytest.raises(ValueError, match="three recorded steps from step 50 on; got 1"):
-        movement_law([1, 60], [1, 2])
+        movement_law([1, 60], [1, 2], after=50)
+
+
+def test_the_middle_of_the_logarithmic_axis_is_where_the_law_begins():
+    """Before step 100 of 10,000 this path moves ten times as fast."""
+    steps = np.array([0, 1, 10, 99, 100, 500, 2000, 10_000])
+    moved = np.where(steps < 100, 30 * np.log(np.maximum(steps, 1)), 2 + 3 * np.log(np.maximum(steps, 1)))
+    assert movement_law(steps, moved) == pytest.approx((2, 3, 1))
+
+
+def test_the_steps_to_a_radius_are_the_median_of_what_each_path_foresees():
+    steps = np.array([1, 10, 100, 1000, 10_000])
+    paths = [speed * np.log10(steps) for speed in (10.0, 5.0, 1.0)]
+    table = pd.DataFrame({"path_steps": [steps] * 3, "path_moved": paths})
+    assert foreseen(table, 40.0) == pytest.approx(8)
+
+
+def test_constants_by_dimension_are_medians():
+    table = pd.concat([rows(0.3, 0.1), rows(0.35, 0.17), rows(0.4, 0.3)]).assign(step=7)
+    found = constants_by_dimension(table.query("radius == 10"))
+    assert found.index.tolist() == [25, 784]
+    assert found.loc[25].to_dict() == pytest.approx({"κ": 0.35, "φ": 0.17, "|f|": 5.1, "steps": 7})
+
+
+def test_the_slope_of_a_straight_line_through_the_law():
+    law = Law(0.35, 0.17)
+    assert law.slope(1e-3, [25, 100, 784]) == pytest.approx(-0.5, abs=1e-4)
+    assert law.slope(1e5, [25, 100, 784]) == pytest.approx(0, abs=1e-4)
+    assert law.slope(20, [100, 100.01]) == pytest.approx(float(law.exponent(20, 100.0)), abs=1e-4)

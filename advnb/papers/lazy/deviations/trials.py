@@ -15,7 +15,7 @@ from advnb.papers.lazy.flips import (
     TRAINED,
     Numbers,
     flips_after_training,
-    margins,
+    margins,  # fmt: skip
 )
 from advnb.papers.lazy.sgd import Exit, lazy_sgd
 from advnb.papers.lazy.task import digit_pair
