@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, NamedTuple, overload
+from typing import Any, Literal, NamedTuple, TypeVar, cast, overload
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from advnb import checks, gradients, losses
 from advnb.balls import Ball
 from advnb.flip import Flip, minimal_flip
-from advnb.losses import Loss, PerExample
+from advnb.losses import AnyLoss, Loss
 
 __all__ = ["Flip", "Trace", "ZeroGradientWarning", "ascend", "cw", "fgsm", "minimal_flip", "pgd"]
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 Direction = Literal["steepest", "gradient"]
 StepSize = float | Callable[[int], float]
 Gradient = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]
@@ -52,15 +53,13 @@ class Trace(NamedTuple):
 
 @overload
 def ascend(
-    gradient: Gradient, x: Tensor, ball: Ball, *, start: Tensor, steps: int, step_size: StepSize,
-    direction: Direction = ..., fosc_below: float | None = ..., trace: Literal[False] = ...,
-) -> Tensor: ...  # fmt: skip
+    gradient: Gradient, x: Tensor, ball: Ball, *, trace: Literal[False] = ..., **options: Any
+) -> Tensor: ...
 @overload
 def ascend(
-    gradient: Gradient, x: Tensor, ball: Ball, *, start: Tensor, steps: int, step_size: StepSize,
-    direction: Direction = ..., fosc_below: float | None = ..., trace: Literal[True, "x"],
-) -> tuple[Tensor, Trace]: ...  # fmt: skip
-def ascend(
+    gradient: Gradient, x: Tensor, ball: Ball, *, trace: Literal[True, "x"], **options: Any
+) -> tuple[Tensor, Trace]: ...
+def ascend(  # type: ignore[misc]  # the options of the two signatures above are spelt out here
     gradient: Gradient,
     x: Tensor,
     ball: Ball,
@@ -83,114 +82,97 @@ def ascend(
     ``x``, ``start``, losses and gradients are taken as data: no autograd graph grows with the steps or is returned.
     No argument is checked here: :func:`pgd` does that once, before the first step.
     """
-    x, start = x.detach(), start.detach()
     size = step_size if callable(step_size) else (lambda k: step_size)
     move = ball.ascent if direction == "steepest" else (lambda grad: grad)
-    record = _Record(start, steps, keep_x=trace == "x") if trace else None
-    state = _Active(x, start.clone())
-    for k in range(steps):
-        loss, grad = (part.detach() for part in gradient(state.point, state.rows))
-        gap = ball.gap(grad, state.point, state.x) if trace or fosc_below is not None else None
+    batch = _Batch(x.detach(), start.detach())
+    record = _Record(batch.point, steps, keep_x=trace == "x") if trace else None
+    for k in range(steps if record is None else steps + 1):
+        loss, grad = (part.detach() for part in gradient(batch.point, batch.moving))
+        gap = ball.gap(grad, batch.point, batch.x) if trace or fosc_below is not None else None
         if record is not None and gap is not None:
-            record.write(k, state, loss, gap)
-        state.remember(grad)
-        if k == 0:
-            _warn_if_flat(grad)
-        elif gap is not None and fosc_below is not None:
-            grad = state.rest(gap <= fosc_below, grad)
+            record.write(k, batch, loss, gap)
+        if k == steps:
+            break
+        batch.remember(gradients.largest_entry(grad), first=k == 0)
+        if k > 0 and gap is not None and fosc_below is not None:
+            grad = batch.rest(gap <= fosc_below, grad)
             if len(grad) == 0:
                 break
-        state.point = ball.project(state.point + size(k) * move(grad), state.x)
-        state.steps[state.rows if state.rows is not None else slice(None)] += 1
-    x_adv = state.finish()
-    if record is None:
-        return x_adv
-    loss, grad = (part.detach() for part in gradient(x_adv, None))
-    return x_adv, record.close(loss, ball.gap(grad, x_adv, x), x_adv, state.steps)
+        batch.advance(ball.project(batch.point + size(k) * move(grad), batch.x))
+    x_adv = batch.finish()
+    return x_adv if record is None else (x_adv, record.trace(batch.steps))
 
 
-class _Active:
-    """The examples still moving: their points, their centres and their rows in the batch (None: all of them)."""
+class _Batch:
+    """The examples that still move, with their centres and their rows in the batch, and where the others rest."""
 
     def __init__(self, x: Tensor, start: Tensor) -> None:
-        self.x, self.point, self.rows = x, start, None
+        self.x, self.point = x, start
+        self.rows: slice | Tensor = slice(None)
         self.steps = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-        self._result = start
-        self._largest = start.new_zeros(len(x))
+        self._result, self._largest = torch.empty_like(start), start.new_zeros(len(x))
 
-    rows: Tensor | None
+    @property
+    def moving(self) -> Tensor | None:
+        """The rows that still move, None for all of them."""
+        return None if isinstance(self.rows, slice) else self.rows
 
-    def remember(self, grad: Tensor) -> None:
-        """Keep each row's largest entry so far, so that a NaN is known at the end without a wait for the device."""
-        rows = self.rows if self.rows is not None else slice(None)
-        largest = gradients.largest_entry(grad).to(self._largest.dtype)
-        self._largest[rows] = torch.maximum(self._largest[rows], largest)
+    def remember(self, largest: Tensor, *, first: bool) -> None:
+        """Keep each row's largest entry: a NaN is known of at the end, without a wait for the device at each step."""
+        if first and (flat := int((largest == 0).sum())):
+            warnings.warn(
+                f"the gradient is exactly zero at the start for {flat} of {len(largest)} examples, which the attack "
+                "cannot move: the loss has saturated or the network is flat there. Try loss='margin' or float64",
+                ZeroGradientWarning,
+                stacklevel=4,
+            )
+        self._largest[self.rows] = self._largest[self.rows].maximum(largest)
 
     def rest(self, done: Tensor, grad: Tensor) -> Tensor:
         """Put the examples marked ``done`` aside; return the gradient of the others."""
         if not bool(done.any()):
             return grad
-        rows = self.rows if self.rows is not None else torch.arange(len(self._result), device=done.device)
-        if self.rows is None:
-            self._result = self.point.clone()
-        else:
-            self._result[rows] = self.point
+        self._result[self.rows] = self.point
         keep = ~done
-        self.rows, self.point, self.x = rows[keep], self.point[keep], self.x[keep]
+        self.rows = torch.arange(len(self.steps), device=done.device)[self.rows][keep]
+        self.point, self.x = self.point[keep], self.x[keep]
         return grad[keep]
+
+    def advance(self, point: Tensor) -> None:
+        """Take a step to ``point``."""
+        self.point = point
+        self.steps[self.rows] += 1
 
     def finish(self) -> Tensor:
         """Return all points in the order of the batch; raises if any gradient on the way was not finite."""
         gradients.check_finite(self._largest)
-        if self.rows is None:
-            return self.point
         self._result[self.rows] = self.point
         return self._result
 
 
 class _Record:
-    """Collects a :class:`Trace`; rows of resting examples repeat their last value."""
+    """Collects a :class:`Trace`, iterate by iterate, of the examples that still move."""
 
     def __init__(self, start: Tensor, steps: int, *, keep_x: bool) -> None:
-        self.loss = start.new_zeros(
-            (steps + 1, len(start)), dtype=torch.promote_types(start.dtype, torch.float32)
-        )
-        self.fosc = torch.zeros_like(self.loss)
+        wide = torch.promote_types(start.dtype, torch.float32)
+        self.loss, self.fosc = start.new_zeros((2, steps + 1, len(start)), dtype=wide)
         self.x = start.new_empty((steps + 1, *start.shape)) if keep_x else None
-        self.written = 0
 
-    def write(self, k: int, state: _Active, loss: Tensor, gap: Tensor) -> None:
-        """Store iterate k for the rows still moving."""
-        rows = state.rows if state.rows is not None else slice(None)
-        if k > 0:
-            self.loss[k], self.fosc[k] = self.loss[k - 1], self.fosc[k - 1]
-        self.loss[k, rows], self.fosc[k, rows] = loss.to(self.loss.dtype), gap.to(self.fosc.dtype)
+    def write(self, k: int, batch: _Batch, loss: Tensor, gap: Tensor) -> None:
+        """Store iterate k."""
+        self.loss[k, batch.rows], self.fosc[k, batch.rows] = loss.to(self.loss.dtype), gap.to(self.fosc.dtype)
         if self.x is not None:
-            if k > 0:
-                self.x[k] = self.x[k - 1]
-            self.x[k, rows] = state.point
-        self.written = k + 1
+            self.x[k, batch.rows] = batch.point
 
-    def close(self, loss: Tensor, gap: Tensor, x_adv: Tensor, steps: Tensor) -> Trace:
-        """Store the last iterate in every row not yet written."""
-        self.loss[self.written :], self.fosc[self.written :] = (
-            loss.to(self.loss.dtype),
-            gap.to(self.fosc.dtype),
-        )
-        if self.x is not None:
-            self.x[self.written :] = x_adv
-        return Trace(self.loss, self.fosc, steps, self.x)
-
-
-def _warn_if_flat(grad: Tensor) -> None:
-    flat = int((grad == 0).flatten(1).all(1).sum())
-    if flat:
-        warnings.warn(
-            f"the gradient is exactly zero at the start for {flat} of {len(grad)} examples, which the attack "
-            "cannot move: the loss has saturated or the network is flat there. Try loss='margin' or float64",
-            ZeroGradientWarning,
-            stacklevel=4,
-        )
+    def trace(self, steps: Tensor) -> Trace:
+        """Return what was stored, each example's last value repeated in the rows after it came to rest."""
+        seen = [self.loss, self.fosc, self.x]
+        if bool((steps < len(self.loss) - 1).any()):
+            k = torch.arange(len(self.loss), device=steps.device)[:, None].minimum(steps)
+            columns = torch.arange(len(steps), device=steps.device)
+            seen = [None if part is None else part[k, columns] for part in seen]
+        loss, fosc, x = seen
+        return Trace(loss, fosc, steps, x)
 
 
 @overload
@@ -201,7 +183,7 @@ def pgd(
 def pgd(
     model: nn.Module, x: Tensor, y: Tensor, ball: Ball, *, trace: Literal[True, "x"], **options: Any
 ) -> tuple[Tensor, Trace]: ...
-def pgd(  # type: ignore[misc]  # the two signatures above leave most options to this one
+def pgd(  # type: ignore[misc]  # as above
     model: nn.Module,
     x: Tensor,
     y: Tensor,
@@ -211,7 +193,7 @@ def pgd(  # type: ignore[misc]  # the two signatures above leave most options to
     step_size: StepSize | None = None,
     random_start: bool = True,
     start: Tensor | None = None,
-    loss: str | PerExample | Loss = "cross_entropy",
+    loss: AnyLoss = "cross_entropy",
     direction: Direction = "steepest",
     generator: torch.Generator | None = None,
     fosc_below: float | None = None,
@@ -261,79 +243,49 @@ def pgd(  # type: ignore[misc]  # the two signatures above leave most options to
     """
     objective = losses.resolve(loss)
     gradients.check_problem(model, x, y, ball, objective, allow_train_mode)
-    steps = checks.count("steps", steps)
-    size = _step_size(step_size, ball)
     checks.choice("direction", direction, ("steepest", "gradient"))
-    if fosc_below is not None and not fosc_below >= 0:
-        raise ValueError(f"fosc_below must be at least 0; got {fosc_below!r}")
-    begin = _start(x, ball, start, random_start, generator)
-    size_of_chunk = gradients.chunk_size(chunk, x)
-    outcomes: list[Tensor | tuple[Tensor, Trace]] = []
     run = partial(
-        ascend, steps=steps, step_size=size, direction=direction, fosc_below=fosc_below, trace=trace
+        ascend,
+        steps=checks.count("steps", steps),
+        step_size=_step_size(step_size, ball),
+        direction=direction,
+        fosc_below=None if fosc_below is None else checks.at_least("fosc_below", fosc_below, 0),
+        trace=trace,
     )
+    begin, parts = _start(x, ball, start, random_start, generator), gradients.chunks(x, chunk)
     with gradients.frozen(model), torch.autocast(x.device.type, autocast, enabled=autocast is not None):
         gradients.check_model(model, x, y, objective)
-        for first in range(0, len(x), size_of_chunk):
-            part = slice(first, first + size_of_chunk)
-            gradient = partial(_network_gradient, model, y[part], objective)
-            outcomes.append(run(gradient, x[part], ball, start=begin[part]))
-    return _join(outcomes)
+        outcomes: list[Any] = [
+            run(partial(_network_gradient, model, y[part], objective), x[part], ball, start=begin[part])
+            for part in parts
+        ]
+    return _joined(outcomes) if trace else torch.cat(outcomes)
 
 
-def fgsm(
-    model: nn.Module,
-    x: Tensor,
-    y: Tensor,
-    ball: Ball,
-    *,
-    loss: str | PerExample | Loss = "cross_entropy",
-    chunk: int | None = None,
-    allow_train_mode: bool = False,
-) -> Tensor:
+def _called_like(attack: _Function) -> Callable[[Callable[..., Any]], _Function]:
+    """Give the decorated function, in the eyes of a type checker, the signatures of ``attack``."""
+    return lambda function: cast(_Function, function)
+
+
+@_called_like(pgd)
+def fgsm(model: nn.Module, x: Tensor, y: Tensor, ball: Ball, **options: Any) -> Tensor | tuple[Tensor, Trace]:
     """Fast gradient (sign) method: one steepest step of length eps from x; eq. (2) of Wang et al. (2019).
 
-    Arguments, result and errors as in :func:`pgd`; with an L2 ball the step follows the unit gradient.
+    Other arguments, result and errors as in :func:`pgd`; with an L2 ball the step follows the unit gradient.
     """
-    return pgd(
-        model,
-        x,
-        y,
-        ball,
-        steps=1,
-        step_size=lambda k: ball.eps,
-        random_start=False,
-        loss=loss,
-        chunk=chunk,
-        allow_train_mode=allow_train_mode,
-    )
+    return pgd(model, x, y, ball, steps=1, step_size=lambda k: ball.eps, random_start=False, **options)
 
 
-@overload
+@_called_like(pgd)
 def cw(
-    model: nn.Module, x: Tensor, y: Tensor, ball: Ball, *, trace: Literal[False] = ..., **options: Any
-) -> Tensor: ...
-@overload
-def cw(
-    model: nn.Module, x: Tensor, y: Tensor, ball: Ball, *, trace: Literal[True, "x"], **options: Any
-) -> tuple[Tensor, Trace]: ...
-def cw(
-    model: nn.Module,
-    x: Tensor,
-    y: Tensor,
-    ball: Ball,
-    *,
-    steps: int = 30,
-    kappa: float = 0.0,
-    **options: Any,
+    model: nn.Module, x: Tensor, y: Tensor, ball: Ball, *, steps: int = 30, kappa: float = 0.0, **options: Any
 ) -> Tensor | tuple[Tensor, Trace]:
     """Carlini and Wagner's margin, maximised over the ball by PGD (the L-infinity version of Wang et al., section 5.1).
 
     The loss is min(max_{j != y} z_j - z_y, kappa): with the default ``kappa=0`` an example rests, with a zero
     gradient, as soon as it is misclassified; ``kappa=float("inf")`` keeps pushing. Other arguments as in :func:`pgd`.
     """
-    if not kappa >= 0:
-        raise ValueError(f"kappa must be at least 0; got {kappa!r}")
+    checks.at_least("kappa", kappa, 0)
     if "loss" in options:
         raise TypeError("cw has its own loss, the margin; use pgd(..., loss=...) for another")
     objective = Loss("margin", partial(losses.margin, kappa=kappa), "classes")
@@ -346,8 +298,7 @@ def cw(
 def _network_gradient(
     model: nn.Module, y: Tensor, loss: Loss, points: Tensor, rows: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    values, grad, _ = gradients.loss_and_gradient(model, points, y if rows is None else y[rows], loss)
-    return values, grad
+    return gradients.loss_and_gradient(model, points, y if rows is None else y[rows], loss)[:2]
 
 
 def _step_size(step_size: StepSize | None, ball: Ball) -> StepSize:
@@ -360,7 +311,7 @@ def _start(
     x: Tensor, ball: Ball, start: Tensor | None, random_start: bool, generator: torch.Generator | None
 ) -> Tensor:
     if start is None:
-        return ball.sample(x, generator=generator) if random_start else x.clone()
+        return ball.sample(x, generator=generator) if random_start else x
     checks.images("start", start, ball.box)
     checks.same_shape("start", start, "x", x)
     if not bool(ball.contains(start, x).all()):
@@ -368,17 +319,9 @@ def _start(
     return start
 
 
-def _join(outcomes: list[Tensor | tuple[Tensor, Trace]]) -> Tensor | tuple[Tensor, Trace]:
-    plain = [outcome for outcome in outcomes if isinstance(outcome, Tensor)]
-    if plain:
-        return torch.cat(plain)
-    pairs = [outcome for outcome in outcomes if not isinstance(outcome, Tensor)]
-    traces = [trace for _, trace in pairs]
-    iterates = [trace.x for trace in traces if trace.x is not None]
-    joined = Trace(
-        loss=torch.cat([trace.loss for trace in traces], 1),
-        fosc=torch.cat([trace.fosc for trace in traces], 1),
-        steps=torch.cat([trace.steps for trace in traces]),
-        x=torch.cat(iterates, 1) if iterates else None,
-    )
-    return torch.cat([x_adv for x_adv, _ in pairs]), joined
+def _joined(outcomes: list[tuple[Tensor, Trace]]) -> tuple[Tensor, Trace]:
+    """Put the results of the chunks behind each other."""
+    points, traces = zip(*outcomes, strict=True)
+    loss, fosc, steps, x = zip(*traces, strict=True)
+    iterates = None if x[0] is None else torch.cat(x, 1)
+    return torch.cat(points), Trace(torch.cat(loss, 1), torch.cat(fosc, 1), torch.cat(steps), iterates)

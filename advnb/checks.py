@@ -47,6 +47,22 @@ def positive(name: str, value: float) -> float:
     return number
 
 
+def at_least(name: str, value: float, minimum: float) -> float:
+    """Return ``value`` as a float, which may be infinite; raised if it is not a number of at least ``minimum``."""
+    number = _number(name, value, "a number")
+    if not number >= minimum:
+        raise ValueError(f"{name} must be at least {minimum:g}; got {value!r}")
+    return number
+
+
+def share(name: str, value: float) -> float:
+    """Return ``value`` as a float; raised if it is not a number between 0 and 1, both excluded."""
+    number = _number(name, value, "a number")
+    if not 0 < number < 1:
+        raise ValueError(f"{name} must lie between 0 and 1; got {value!r}")
+    return number
+
+
 def count(name: str, value: int, *, minimum: int = 1) -> int:
     """Return ``value`` as an int; raised if it is not a whole number of at least ``minimum``."""
     if not math.isfinite(_number(name, value, "a whole number")) or int(value) != value:

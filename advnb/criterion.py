@@ -6,15 +6,16 @@ averaged over the batch would divide it by the batch size. Losses here are never
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from advnb import checks, gradients, losses
 from advnb.balls import Ball
-from advnb.gradients import check_problem, chunk_size
-from advnb.losses import Loss, PerExample
+from advnb.losses import AnyLoss
+
+__all__ = ["Convergence", "convergence", "fosc"]
 
 
 class Convergence(NamedTuple):
@@ -39,7 +40,7 @@ def convergence(
     y: Tensor,
     ball: Ball,
     *,
-    loss: str | PerExample | Loss = "cross_entropy",
+    loss: AnyLoss = "cross_entropy",
     chunk: int | None = None,
     allow_train_mode: bool = False,
 ) -> Convergence:
@@ -67,11 +68,12 @@ def convergence(
         or a gradient is not finite.
     """
     objective = losses.resolve(loss)
-    _check(model, x_adv, x, y, ball, objective, allow_train_mode)
+    gradients.check_problem(model, x, y, ball, objective, allow_train_mode)
+    _check_inside(x_adv, x, ball)
     x_adv, x, parts = x_adv.detach(), x.detach(), []
     with gradients.frozen(model):
         gradients.check_model(model, x_adv, y, objective)
-        for rows in torch.arange(len(x), device=x.device).split(chunk_size(chunk, x)):
+        for rows in gradients.chunks(x, chunk):
             value, grad, _ = gradients.loss_and_gradient(model, x_adv[rows], y[rows], objective)
             gradients.check_finite(gradients.largest_entry(grad))
             parts.append((value, ball.gap(grad, x_adv[rows], x[rows]), ball.dual_norm(grad)))
@@ -80,52 +82,17 @@ def convergence(
     return Convergence(value, gap, torch.where(reach > 0, gap / reach, 0), norm)
 
 
-def fosc(
-    model: nn.Module,
-    x_adv: Tensor,
-    x: Tensor,
-    y: Tensor,
-    ball: Ball,
-    *,
-    loss: str | PerExample | Loss = "cross_entropy",
-    chunk: int | None = None,
-    allow_train_mode: bool = False,
-) -> Tensor:
+def fosc(model: nn.Module, x_adv: Tensor, x: Tensor, y: Tensor, ball: Ball, **options: Any) -> Tensor:
     """Return c(x_adv) = max over x' in ball and box of <x' - x_adv, grad loss(x_adv)>, shape (n,), at least 0.
 
     This is eq. (4) of Wang et al. (2019). For an L-infinity ball without a box it is the paper's closed form
     eps ||g||_1 - <x_adv - x, g>; with a box the maximum is taken over what the box leaves of the ball, so that it can
-    reach 0. Arguments and errors as in :func:`convergence`.
+    reach 0. Options (``loss``, ``chunk``, ``allow_train_mode``) and errors as in :func:`convergence`.
     """
-    return convergence(
-        model, x_adv, x, y, ball, loss=loss, chunk=chunk, allow_train_mode=allow_train_mode
-    ).fosc
+    return convergence(model, x_adv, x, y, ball, **options).fosc
 
 
-def relative_fosc(
-    model: nn.Module,
-    x_adv: Tensor,
-    x: Tensor,
-    y: Tensor,
-    ball: Ball,
-    *,
-    loss: str | PerExample | Loss = "cross_entropy",
-    chunk: int | None = None,
-    allow_train_mode: bool = False,
-) -> Tensor:
-    """Return FOSC over eps ||g|| (dual norm), shape (n,), in [0, 2]: free of the gradient's size.
-
-    It is 0 where the gradient is zero. Arguments and errors as in :func:`convergence`.
-    """
-    return convergence(
-        model, x_adv, x, y, ball, loss=loss, chunk=chunk, allow_train_mode=allow_train_mode
-    ).relative
-
-
-def _check(
-    model: nn.Module, x_adv: Tensor, x: Tensor, y: Tensor, ball: Ball, loss: Loss, allow_train_mode: bool
-) -> None:
-    check_problem(model, x, y, ball, loss, allow_train_mode)
+def _check_inside(x_adv: Tensor, x: Tensor, ball: Ball) -> None:
     checks.images("x_adv", x_adv)
     checks.same_shape("x_adv", x_adv, "x", x)
     outside = ~ball.contains(x_adv, x)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from advnb import checks, losses
 from advnb.balls import Ball
-from advnb.losses import Loss, PerExample
+from advnb.losses import AnyLoss, Loss
 
 CPU_CHUNK = 64
 """Images a forward pass on a CPU: larger batches cost more a row there (page faults in the allocator)."""
@@ -42,11 +42,12 @@ def check_model(model: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> None:
         checks.class_labels(y, len(y), output.shape[1])
 
 
-def chunk_size(chunk: int | None, x: Tensor) -> int:
-    """Return how many examples go through the network at a time; :data:`CPU_CHUNK` images on a CPU by default."""
-    if chunk is not None:
-        return checks.count("chunk", chunk)
-    return CPU_CHUNK if x.device.type == "cpu" and x.ndim == 4 else len(x)
+def chunks(x: Tensor, size: int | None) -> list[slice]:
+    """Return the rows of ``x`` that go through the network at a time, :data:`CPU_CHUNK` images on a CPU by default."""
+    if size is None:
+        size = CPU_CHUNK if x.device.type == "cpu" and x.ndim == 4 else len(x)
+    size = checks.count("chunk", size)
+    return [slice(first, first + size) for first in range(0, len(x), size)]
 
 
 @contextmanager
@@ -72,7 +73,7 @@ def frozen(model: nn.Module) -> Iterator[nn.Module]:
 
 
 def loss_and_gradient(
-    model: nn.Module, x: Tensor, y: Tensor, loss: str | PerExample | Loss = "cross_entropy"
+    model: nn.Module, x: Tensor, y: Tensor, loss: AnyLoss = "cross_entropy"
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the loss (n,), its gradient with respect to ``x`` (shaped like ``x``) and the model's output.
 

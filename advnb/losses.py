@@ -49,6 +49,10 @@ class Loss(NamedTuple):
             )
 
 
+AnyLoss = str | PerExample | Loss
+"""What attacks, criteria and training take as a loss: a name from :data:`LOSSES`, a callable, or a :class:`Loss`."""
+
+
 def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
     """Softmax cross entropy of logits (n, classes) at labels (n,), shape (n,)."""
     return F.cross_entropy(logits, y, reduction="none")
@@ -85,7 +89,7 @@ LOSSES = {
 """The losses that every attack, criterion and defence knows by name."""
 
 
-def resolve(loss: str | PerExample | Loss) -> Loss:
+def resolve(loss: AnyLoss) -> Loss:
     """Return the :class:`Loss` of that name, or wrap a callable (output, y) -> (n,); raises on unknown names."""
     if isinstance(loss, Loss):
         return loss

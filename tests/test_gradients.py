@@ -54,5 +54,6 @@ def test_loss_and_gradient_are_per_example_and_hold_no_graph(linear):
 
 def test_images_go_through_a_cpu_in_chunks():
     images, rows = torch.zeros(100, 1, 2, 2), torch.zeros(100, 4)
-    assert [gradients.chunk_size(None, x) for x in (images, rows, images.to("meta"))] == [64, 100, 100]
-    assert gradients.chunk_size(7, images) == 7
+    assert gradients.chunks(images, None) == [slice(0, 64), slice(64, 128)]
+    assert gradients.chunks(rows, None) == gradients.chunks(images.to("meta"), None) == [slice(0, 100)]
+    assert [len(images[part]) for part in gradients.chunks(images, 30)] == [30, 30, 30, 10]
