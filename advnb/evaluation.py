@@ -11,28 +11,30 @@ from __future__ import annotations
 import hashlib
 import inspect
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import torch
-from scipy.stats import binomtest
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from advnb import checks, gradients, losses
-from advnb.data import Split
+from advnb import checks, gradients, losses, statistics
+from advnb.data import Examples, Split, as_split
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Attack", "accuracy", "table", "transfer", "white_box"]
 
 Attack = Callable[..., Any]
 """(model, x, y[, generator]) -> x_adv, or a pair that begins with x_adv."""
 
-Data = Split | tuple[Tensor, Tensor]
-"""Examples (n, ...) with their labels (n,)."""
+Models = Mapping[str, nn.Module]
 
 
 def accuracy(
     model: nn.Module,
-    data: Data,
+    data: Examples,
     *,
     attack: Attack | None = None,
     batch: int = 256,
@@ -63,20 +65,16 @@ def accuracy(
         On a model in train mode, labels without a logit, outputs that are not finite, an empty set, data on
         another device, or an attack that returns something else than a batch like ``x``.
     """
-    x, y = _examples(data)
-    _check_model("model", model, x, allow_train_mode)
-    hits = 0
-    with tqdm(total=len(x), desc="accuracy", disable=not progress) as bar:
-        for part_x, part_y in _batches(x, y, batch):
-            x_adv = _craft(model, part_x, part_y, attack, generator)
-            hits += int(_score(model, x_adv, part_y)[0].sum())
-            bar.update(len(part_x))
-    return hits / len(x)
+    split = as_split(data)
+    _check_model("model", model, split.x, allow_train_mode)
+    with tqdm(total=len(split), desc="accuracy", disable=not progress) as bar:
+        scores = _attacked(model, {"model": model}, split, attack, generator, batch, bar)
+    return int(scores["model"][0].sum()) / len(split)
 
 
 def white_box(
-    models: Mapping[str, nn.Module],
-    data: Data,
+    models: Models,
+    data: Examples,
     attacks: Mapping[str, Attack | None],
     *,
     seed: int = 0,
@@ -101,65 +99,24 @@ def white_box(
         As :func:`accuracy`; also for no models, no attacks, or a confidence outside (0, 1). All models are
         checked before the first is attacked.
     """
-    x, y = _examples(data)
-    _check_named(models=models, attacks=attacks)
-    _check_confidence(confidence)
-    for name, model in models.items():
-        _check_model(f"models[{name!r}]", model, x, allow_train_mode)
-    rows = []
-    with tqdm(total=len(models) * len(attacks) * len(x), desc="white box", disable=not progress) as bar:
-        for model_name, model in models.items():
-            for attack_name, attack in attacks.items():
-                begin, scores = time.perf_counter(), _Scores()
-                generator = _generator(seed, attack_name)
-                for part_x, part_y in _batches(x, y, batch):
-                    x_adv = _craft(model, part_x, part_y, attack, generator)
-                    scores.add(*_score(model, x_adv, part_y))
-                    bar.update(len(part_x))
-                seconds = time.perf_counter() - begin
-                row = {"model": model_name, "attack": attack_name}
-                rows.append(row | scores.summary(confidence) | {"seconds": seconds})
-    return pd.DataFrame(rows)
+    results = _results(
+        {"models": models}, data, attacks, seed=seed, confidence=confidence, batch=batch, progress=progress,
+        allow_train_mode=allow_train_mode,
+    )  # fmt: skip
+    return results.drop(columns="target").rename(columns={"source": "model"})
 
 
 def transfer(
-    sources: Mapping[str, nn.Module],
-    targets: Mapping[str, nn.Module],
-    data: Data,
-    attacks: Mapping[str, Attack | None],
-    *,
-    seed: int = 0,
-    confidence: float = 0.95,
-    batch: int = 256,
-    progress: bool = True,
-    allow_train_mode: bool = False,
+    sources: Models, targets: Models, data: Examples, attacks: Mapping[str, Attack | None], **options: Any
 ) -> pd.DataFrame:
     """Craft on each source and classify with every target (the black-box setting): one row a triple.
 
     Columns: ``source``, ``target``, ``attack``, then as in :func:`white_box` without ``seconds``; ``loss`` is
-    the target's. A target that is also a source gives the white-box number. Seeds and errors as there.
+    the target's. A target that is also a source gives the white-box number. Options and errors as there.
     """
-    x, y = _examples(data)
-    _check_named(sources=sources, targets=targets, attacks=attacks)
-    _check_confidence(confidence)
-    for kind, group in {"sources": sources, "targets": targets}.items():
-        for name, model in group.items():
-            _check_model(f"{kind}[{name!r}]", model, x, allow_train_mode)
-    rows = []
-    with tqdm(total=len(sources) * len(attacks) * len(x), desc="transfer", disable=not progress) as bar:
-        for source_name, source in sources.items():
-            for attack_name, attack in attacks.items():
-                scores = {name: _Scores() for name in targets}
-                generator = _generator(seed, attack_name)
-                for part_x, part_y in _batches(x, y, batch):
-                    x_adv = _craft(source, part_x, part_y, attack, generator)
-                    for name, target in targets.items():
-                        scores[name].add(*_score(target, x_adv, part_y))
-                    bar.update(len(part_x))
-                for name in targets:
-                    row = {"source": source_name, "target": name, "attack": attack_name}
-                    rows.append(row | scores[name].summary(confidence))
-    return pd.DataFrame(rows)
+    return _results({"sources": sources, "targets": targets}, data, attacks, **options).drop(
+        columns="seconds"
+    )
 
 
 def table(
@@ -190,31 +147,68 @@ def table(
     return wide.reindex(index=results[rows].unique(), columns=results[columns].unique())
 
 
-class _Scores:
-    """Adds up what a model did on the batches of one cell."""
+def _results(
+    groups: Mapping[str, Models],
+    data: Examples,
+    attacks: Mapping[str, Attack | None],
+    *,
+    seed: int = 0,
+    confidence: float = 0.95,
+    batch: int = 256,
+    progress: bool = True,
+    allow_train_mode: bool = False,
+) -> pd.DataFrame:
+    """Craft on each model of the first group and score all of the second, or that model alone where there is none."""
+    import pandas as pd
 
-    def __init__(self) -> None:
-        self.hits, self.n, self.loss = 0, 0, 0.0
+    split = as_split(data)
+    _check_named(**groups, attacks=attacks)
+    checks.share("confidence", confidence)
+    for kind, group in groups.items():
+        for name, model in group.items():
+            _check_model(f"{kind}[{name!r}]", model, split.x, allow_train_mode)
+    sources, *others = groups.values()
+    rows = []
+    with tqdm(total=len(sources) * len(attacks) * len(split), disable=not progress) as bar:
+        for source, model in sources.items():
+            targets = others[0] if others else {source: model}
+            for name, attack in attacks.items():
+                begin = time.perf_counter()
+                scores = _attacked(model, targets, split, attack, _generator(seed, name), batch, bar)
+                seconds = time.perf_counter() - begin
+                for target, score in scores.items():
+                    row = {"source": source, "target": target, "attack": name}
+                    rows.append(row | _summary(*score, confidence) | {"seconds": seconds})
+    return pd.DataFrame(rows)
 
-    def add(self, correct: Tensor, loss: Tensor) -> None:
-        self.hits += int(correct.sum())
-        self.n += len(correct)
-        self.loss += float(loss.double().sum())
 
-    def summary(self, confidence: float) -> dict[str, float]:
-        interval = binomtest(self.hits, self.n).proportion_ci(confidence, method="wilson")
-        return {
-            "accuracy": self.hits / self.n,
-            "low": float(interval.low),
-            "high": float(interval.high),
-            "n": self.n,
-            "loss": self.loss / self.n,
-        }
-
-
-def _batches(x: Tensor, y: Tensor, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _attacked(
+    model: nn.Module,
+    targets: Models,
+    split: Split,
+    attack: Attack | None,
+    generator: torch.Generator | None,
+    batch: int,
+    bar: tqdm,
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Attack ``model`` batch by batch; return which examples each target gets right (n,), and its losses (n,)."""
     size = checks.count("batch", batch)
-    return zip(x.split(size), y.split(size), strict=True)
+    found: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in targets}
+    for x, y in zip(split.x.split(size), split.y.split(size), strict=True):
+        x_adv = _craft(model, x, y, attack, generator)
+        for name, target in targets.items():
+            found[name].append(_score(target, x_adv, y))
+        bar.update(len(x))
+    return {
+        name: (torch.cat([a for a, _ in parts]), torch.cat([b for _, b in parts]))
+        for name, parts in found.items()
+    }
+
+
+def _summary(correct: Tensor, loss: Tensor, confidence: float) -> dict[str, float]:
+    hits, n = int(correct.sum()), len(correct)
+    low, high = statistics.wilson(hits, n, confidence=confidence)
+    return {"accuracy": hits / n, "low": low, "high": high, "n": n, "loss": float(loss.double().mean())}
 
 
 def _craft(
@@ -261,14 +255,6 @@ def _generator(seed: int, attack: str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
-def _examples(data: Data) -> tuple[Tensor, Tensor]:
-    x, y = (data.x, data.y) if isinstance(data, Split) else data
-    checks.images("x", x)
-    if y.shape != (len(x),):
-        raise ValueError(f"y must have shape ({len(x)},), one label an example; got {tuple(y.shape)}")
-    return x, y
-
-
 def _check_model(name: str, model: nn.Module, x: Tensor, allow_train_mode: bool) -> None:
     try:
         checks.eval_mode(model, allow_train_mode=allow_train_mode)
@@ -287,8 +273,3 @@ def _check_named(**groups: Mapping[str, object]) -> None:
             raise TypeError(f"{name} must be a mapping from names; got {type(group).__name__}")
         if not group:
             raise ValueError(f"{name} must hold at least one entry; got none")
-
-
-def _check_confidence(confidence: float) -> None:
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must be above 0 and below 1; got {confidence!r}")

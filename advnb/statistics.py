@@ -33,8 +33,7 @@ def bootstrap(
     It is (NaN, NaN) for fewer than two values, and if any of them is not finite.
     """
     sample = np.asarray(values)
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1; got {confidence!r}")
+    checks.share("confidence", confidence)
     if len(sample) < 2 or not np.isfinite(sample).all():
         return float("nan"), float("nan")
     found = stats.bootstrap(

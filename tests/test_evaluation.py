@@ -270,7 +270,7 @@ def test_bad_tables():
         transfer({"s": model()}, {"t": model()}, pixels(), {})
     with pytest.raises(TypeError, match="attacks must be a mapping from names; got list"):
         white_box({"m": model()}, pixels(), [None])
-    with pytest.raises(ValueError, match="confidence must be above 0 and below 1; got 95"):
+    with pytest.raises(ValueError, match="confidence must lie between 0 and 1; got 95"):
         white_box({"m": model()}, pixels(), ATTACKS, confidence=95)
     with pytest.raises(ValueError, match="seed must be at least 0; got -1"):
         white_box({"m": model()}, pixels(), ATTACKS, seed=-1, progress=False)

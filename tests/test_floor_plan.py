@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "flip": {"checks", "models"},
     "attacks": {"checks", "balls", "losses", "gradients", "flip"},
     "criterion": {"checks", "balls", "losses", "gradients"},
-    "evaluation": {"checks", "data", "losses", "gradients"},
+    "evaluation": {"checks", "data", "losses", "gradients", "statistics"},
     "training": {"checks", "balls", "data", "losses", "gradients", "fold", "attacks", "criterion"},
     "statistics": {"checks"},
     "experiments": {"checks"},

@@ -21,30 +21,23 @@ from advnb import checks
 from advnb.data.sources import (
     HALVES,
     AlteredFile,
+    Bytes,
     DataError,
     MissingFile,
-    Presence,
     TruncatedFile,
     present,
     read_cifar10,
     read_mnist,
-)
+)  # fmt: skip
 
 __all__ = [
-    "AlteredFile",
-    "DataError",
-    "Dataset",
-    "MissingFile",
-    "Presence",
-    "Split",
-    "TruncatedFile",
-    "load",
-    "present",
-    "unit_norm",
-]
+    "AlteredFile", "DataError", "Dataset", "Examples", "MissingFile", "Split", "TruncatedFile", "as_split", "load",
+    "present", "unit_norm",
+]  # fmt: skip
 
 DIGITS_TEST = 500
 DIGITS_SEED = 0
+DIGITS = tuple("0123456789")
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 RESIZE_MODES: dict[str, dict[str, Any]] = {
     "area": {"mode": "area"},
@@ -79,15 +72,10 @@ class Split:
         return Split(self.x.to(device=device, dtype=dtype), self.y.to(device=device, dtype=y_dtype))
 
     def subset(self, n: int, *, seed: int = 0, stratified: bool = True) -> Split:
-        """Return ``n`` examples in random order, the same for the same seed.
+        """Return ``n`` examples in random order, the same for the same seed; raises if there are not as many.
 
         Stratified: each label keeps its share of the whole, up to rounding. Subsets of one seed are nested:
         the first ``k`` examples of ``subset(n)`` are ``subset(k)``.
-
-        Raises
-        ------
-        ValueError
-            If ``n`` is below 1 or above the number of examples.
         """
         if checks.count("n", n) > len(self):
             raise ValueError(f"n must be at most the {len(self)} examples there are; got {n}")
@@ -95,6 +83,21 @@ class Split:
         if stratified:
             order = order[_stratified_order(self.y.cpu()[order])]
         return self[order[:n].to(self.x.device)]
+
+
+Examples = Split | tuple[Tensor, Tensor]
+"""Examples (n, ...) with their labels (n,)."""
+
+
+def as_split(data: Examples) -> Split:
+    """Return a Split or a pair (x, y) as a Split; raised if ``x`` is not a batch of finite floating-point examples."""
+    if not isinstance(data, Split | tuple):
+        raise TypeError(
+            f"data must be a Split, a pair (x, y) or, to train on, a Dataset; got {type(data).__name__}"
+        )
+    split = data if isinstance(data, Split) else Split(*data)
+    checks.images("x", split.x)
+    return split
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,23 +114,13 @@ class Dataset:
         return self._map(lambda split: split.to(device, dtype))
 
     def resize(self, side: int, *, mode: str = "area") -> Dataset:
-        """Return the images at ``side`` x ``side`` pixels, still in [0, 1].
+        """Return the images at ``side`` x ``side`` pixels, which may be more than there are, still in [0, 1].
 
-        Parameters
-        ----------
-        side
-            Pixels a side, at least 1; may be larger than the original.
-        mode
-            ``"area"`` averages, for output pixel i of s out of h, the input rows floor(i h / s) to ceil((i
-            + 1) h / s) - 1 (columns alike), all with equal weight. Where s divides h these are disjoint
-            blocks, exact area averaging; elsewhere neighbouring windows share a row. ``"bilinear"``
-            interpolates between the four nearest pixels (and so skips pixels when it shrinks an image by
-            more than 2); ``"antialiased"`` widens the bilinear kernel to the shrinking factor.
-
-        Raises
-        ------
-        ValueError
-            If ``side`` is below 1, the mode is unknown, or the data are not images any more.
+        ``"area"`` averages, for output pixel i of s out of h, the input rows floor(i h / s) to ceil((i + 1) h / s) - 1
+        (columns alike), all with equal weight. Where s divides h these are disjoint blocks, exact area averaging;
+        elsewhere neighbouring windows share a row. ``"bilinear"`` interpolates between the four nearest pixels (and
+        so skips pixels when it shrinks an image by more than 2); ``"antialiased"`` widens the bilinear kernel to the
+        shrinking factor. Raises if ``side`` is below 1, the mode is unknown, or the data are not images any more.
         """
         checks.count("side", side)
         options = RESIZE_MODES[checks.choice("mode", mode, RESIZE_MODES)]
@@ -136,54 +129,32 @@ class Dataset:
                 f"resize needs images of shape (n, c, h, w); got {tuple(self.train.x.shape)}: "
                 "resize before unit_norm"
             )
-        size = (side, side)
-        return self._map(lambda split: replace(split, x=functional.interpolate(split.x, size, **options)))
+        return self._map(
+            lambda split: replace(split, x=functional.interpolate(split.x, (side, side), **options))
+        )
 
     def relabel(self, targets: Mapping[int, float], classes: tuple[str, ...]) -> Dataset:
-        """Return the examples of the classes in ``targets``, with these real targets in the dtype of ``x``.
+        """Return the examples of the classes (by index) in ``targets``, with these real targets in the dtype of ``x``.
 
-        Parameters
-        ----------
-        targets
-            Class index -> new label; examples of other classes are dropped.
-        classes
-            The names of the new classes, in ascending order of the new labels.
-
-        Raises
-        ------
-        ValueError
-            If the labels are real targets already, or an index is no class.
+        Examples of other classes are dropped. ``classes`` names the new ones in ascending order of their targets.
+        Raises if the labels are real targets already, or an index is no class.
         """
         if self.train.y.is_floating_point():
             raise ValueError(f"{self.name} has real targets already: relabel the data set that was loaded")
         if unknown := sorted(set(targets) - set(range(len(self.classes)))):
-            raise ValueError(
-                f"the classes of {self.name} are 0 to {len(self.classes) - 1}; "
-                f"got {', '.join(map(str, unknown))}"
-            )
+            there = f"the classes of {self.name} are 0 to {len(self.classes) - 1}"
+            raise ValueError(f"{there}; got {', '.join(map(str, unknown))}")
         return replace(self._map(lambda split: _relabelled(split, targets)), classes=classes)
 
     def two_classes(self, first: int, second: int) -> Dataset:
-        """Return the examples of two classes (by index), ``first`` labelled -1 and ``second`` +1.
-
-        Raises
-        ------
-        ValueError
-            If the classes are equal, one does not exist, or the labels are real targets already.
-        """
+        """Return the examples of two different classes (by index), ``first`` with target -1 and ``second`` +1."""
         if first == second:
             raise ValueError(f"two_classes needs two different classes; got {first} twice")
         names = tuple(self.classes[k] for k in (first, second) if 0 <= k < len(self.classes))
         return self.relabel({first: -1.0, second: 1.0}, names)
 
     def odd_even(self) -> Dataset:
-        """Return all examples of a set of digits, odd ones labelled +1 and even ones -1.
-
-        Raises
-        ------
-        ValueError
-            If the classes are not numbers.
-        """
+        """Return all examples of a set of digits, odd ones with target +1 and even ones -1."""
         if not all(name.isdigit() for name in self.classes):
             raise ValueError(
                 f"odd_even needs classes that are numbers; {self.name} has {', '.join(self.classes)}"
@@ -218,41 +189,18 @@ def load(name: str, *, progress: bool = True) -> Dataset:
     published order; CIFAR-10 comes in the order of its records' digests, so that every copy of it gives the
     same tensors.
 
-    Parameters
-    ----------
-    name
-        Which data set.
-    progress
-        Show a bar while downloading.
-
-    Raises
-    ------
-    ValueError
-        If there is no such data set.
-    TruncatedFile, AlteredFile
-        If a file on disk is not the published one; it is left as it was.
-    MissingFile
-        If a file is not there and cannot be downloaded; the message says what to put where by hand.
+    Raises TruncatedFile or AlteredFile if a file on disk is not the published one; it is left as it was. Raises
+    MissingFile if a file is not there and cannot be downloaded; the message says what to put where by hand.
     """
-    match checks.choice("name", name, ("digits", "mnist", "cifar10")):
-        case "digits":
-            return _digits()
-        case "mnist":
-            halves = {half: _images(*read_mnist(half, progress=progress)) for half in HALVES}
-            return Dataset(**halves, name="mnist", classes=tuple(map(str, range(10))))
-        case _:
-            halves = {half: _images(*read_cifar10(half, progress=progress)) for half in HALVES}
-            return Dataset(**halves, name="cifar10", classes=CIFAR10_CLASSES)
+    if checks.choice("name", name, ("digits", "mnist", "cifar10")) == "digits":
+        return _digits()
+    read, classes = (read_mnist, DIGITS) if name == "mnist" else (read_cifar10, CIFAR10_CLASSES)
+    train, test = (_images(*read(half, progress=progress)) for half in HALVES)
+    return Dataset(train, test, name, classes)
 
 
 def unit_norm(x: Tensor) -> Tensor:
-    """Return ``x`` (n, ...) flattened to rows (n, d) divided by their Euclidean norms.
-
-    Raises
-    ------
-    ValueError
-        If a row is all zero and so has no direction.
-    """
+    """Return ``x`` (n, ...) flattened to rows (n, d) divided by their Euclidean norms; raises if a row is all zero."""
     rows = checks.images("x", x).flatten(1)
     norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     if zero := int((norms == 0).sum()):
@@ -270,15 +218,10 @@ def _digits() -> Dataset:
     train, test = train_test_split(
         np.arange(len(y)), test_size=DIGITS_TEST, stratify=bunch.target, random_state=DIGITS_SEED
     )
-    return Dataset(
-        train=Split(x[train], y[train]),
-        test=Split(x[test], y[test]),
-        name="digits",
-        classes=tuple(map(str, range(10))),
-    )
+    return Dataset(Split(x[train], y[train]), Split(x[test], y[test]), "digits", DIGITS)
 
 
-def _images(pixels: np.ndarray, labels: np.ndarray) -> Split:
+def _images(pixels: Bytes, labels: Bytes) -> Split:
     """Bytes (n, h, w) or (n, c, h, w) and labels as a split of float32 images in [0, 1] and int64 labels."""
     x = torch.tensor(pixels).float().div_(255)
     return Split(x if x.ndim == 4 else x[:, None], torch.tensor(labels).long())
