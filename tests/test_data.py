@@ -57,7 +57,7 @@ def mnist(monkeypatch) -> dict[str, bytes]:
         packed = [gzip.compress(content, mtime=0) for content in (images, labels)]
         files |= {f"{name}.gz": content for name, content in zip(names, packed, strict=True)}
         table[half] = tuple(
-            sources.Idx(name, sha256(gz), len(content), sha256(content))
+            sources.Idx(name, len(content), sha256(content), sha256(gz))
             for name, gz, content in zip(names, packed, (images, labels), strict=True)
         )
     monkeypatch.setattr(sources, "MNIST", table)

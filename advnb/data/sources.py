@@ -20,7 +20,11 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import pooch
+
+__all__ = [
+    "CIFAR10", "HALVES", "MNIST", "AlteredFile", "Bytes", "Cifar", "DataError", "Half", "Idx", "MissingFile",
+    "Presence", "TruncatedFile", "folder", "parse_idx", "present", "read_cifar10", "read_mnist",
+]  # fmt: skip
 
 ENVIRONMENT = "ADVNB_DATA"
 Bytes = npt.NDArray[np.uint8]
@@ -46,15 +50,15 @@ class MissingFile(DataError):
 
 @dataclass(frozen=True)
 class Idx:
-    """One gzipped MNIST file: checksum of the published ``.gz``, then size and checksum of its contents.
+    """One gzipped MNIST file: size and checksum of its contents, then the checksum of the published ``.gz``.
 
     The contents decide whether a present file is good, because gzip may pack the same bytes in several ways.
     """
 
     name: str
-    packed_sha256: str
     size: int
     sha256: str
+    packed_sha256: str
 
 
 @dataclass(frozen=True)
@@ -81,34 +85,22 @@ class Cifar:
 
 MNIST = {
     "train": (
-        Idx(
-            "train-images-idx3-ubyte",
-            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-            47_040_016,
+        Idx("train-images-idx3-ubyte", 47_040_016,
             "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-        ),
-        Idx(
-            "train-labels-idx1-ubyte",
-            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-            60_008,
+            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
+        Idx("train-labels-idx1-ubyte", 60_008,
             "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-        ),
+            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
     ),
     "test": (
-        Idx(
-            "t10k-images-idx3-ubyte",
-            "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-            7_840_016,
+        Idx("t10k-images-idx3-ubyte", 7_840_016,
             "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-        ),
-        Idx(
-            "t10k-labels-idx1-ubyte",
-            "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-            10_008,
+            "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"),
+        Idx("t10k-labels-idx1-ubyte", 10_008,
             "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-        ),
+            "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
     ),
-}
+}  # fmt: skip
 MNIST_MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -130,18 +122,26 @@ RECORD = 1 + 3 * 32 * 32
 
 def folder() -> Path:
     """Return the folder of the data files: ``ADVNB_DATA``, else pooch's cache folder. It need not exist."""
+    import pooch
+
     return Path(os.environ.get(ENVIRONMENT) or pooch.os_cache("advnb")).expanduser()
 
 
 @dataclass(frozen=True)
 class Presence:
-    """What is on this machine of one data set; ``size`` in bytes, ``files`` as found, ``missing`` by name."""
+    """What is on this machine of one data set: its ``files`` in the folder ``path``, and what is ``missing``."""
 
     name: str
-    state: Literal["embedded", "present", "partial", "absent"]
     path: Path | None
     files: tuple[Path, ...] = ()
     missing: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> Literal["embedded", "present", "partial", "absent"]:
+        """Whether all files are there, some, or none; digits are embedded in scikit-learn."""
+        if self.path is None:
+            return "embedded"
+        return "present" if not self.missing else "partial" if self.files else "absent"
 
     @property
     def size(self) -> int:
@@ -151,24 +151,24 @@ class Presence:
 
 def present() -> list[Presence]:
     """Return what this machine holds of each data set, judged by file names: nothing is read or fetched."""
-    mnist = {f"{idx.name}.gz": _idx_path(idx) for half in HALVES for idx in MNIST[half]}
-    unpacked = folder() / CIFAR10.folder
-    if unpacked.is_dir():
-        cifar = {name: unpacked / name for half in HALVES for name in CIFAR10.files(half)}
-    else:
-        cifar = {CIFAR10.archive: folder() / CIFAR10.archive}
-    return [Presence("digits", "embedded", None), _presence("mnist", mnist), _presence("cifar10", cifar)]
+    unpacked, found = folder() / CIFAR10.folder, [Presence("digits", None)]
+    cifar = [unpacked / name for half in HALVES for name in CIFAR10.files(half)]
+    wanted = {
+        "mnist": [_idx_path(idx) for half in HALVES for idx in MNIST[half]],
+        "cifar10": cifar if unpacked.is_dir() else [folder() / CIFAR10.archive],
+    }
+    for name, paths in wanted.items():
+        here = tuple(path for path in paths if path.is_file())
+        missing = tuple(path.name for path in paths if path not in here)
+        found.append(Presence(name, folder(), here, missing))
+    return found
 
 
 def read_mnist(half: Half, *, progress: bool = True) -> tuple[Bytes, Bytes]:
     """Return MNIST's images (n, 28, 28) and labels (n,) as bytes, downloading the files that are not there.
 
-    Raises
-    ------
-    TruncatedFile, AlteredFile
-        If a present file is not the published one; it is left as it was.
-    MissingFile
-        If a file is neither present nor to be had from any mirror.
+    Raises TruncatedFile or AlteredFile if a present file is not the published one; it is left as it was. Raises
+    MissingFile if a file is neither present nor to be had from any mirror.
     """
     images, labels = (parse_idx(_idx_contents(idx, progress)) for idx in MNIST[half])
     return images, labels
@@ -178,22 +178,19 @@ def read_cifar10(half: Half, *, progress: bool = True) -> tuple[Bytes, Bytes]:
     """Return CIFAR-10's images (n, 3, 32, 32) and labels (n,) as bytes, in the order of their digests.
 
     Reads the unpacked folder if there is one, else the archive, which is downloaded if it is not there. The
-    order is neither the published one nor that of the copy at hand, so every copy gives the same tensors.
-
-    Raises
-    ------
-    TruncatedFile, AlteredFile
-        If a present file is not the published one; it is left as it was.
-    MissingFile
-        If the data are neither present nor to be had from the publisher.
+    order is neither the published one nor that of the copy at hand, so every copy gives the same tensors. Raises
+    as :func:`read_mnist`.
     """
-    unpacked = folder() / CIFAR10.folder
-    if unpacked.is_dir():
-        records, where = _unpacked_records(unpacked, half), unpacked
+    where, names = folder() / CIFAR10.folder, CIFAR10.files(half)
+    if where.is_dir():
+        content = b"".join(_unpacked_file(where / name) for name in names)
     else:
         where = _cifar_archive(progress)
-        records = _archived_records(where, half)
-    records = _in_digest_order(records, half, where)
+        wanted = {f"{CIFAR10.folder}/{name}" for name in names}
+        with tarfile.open(where, "r|gz") as archive:  # read in one go, nothing is unpacked to disk
+            streams = (archive.extractfile(member) for member in archive if member.name in wanted)
+            content = b"".join(stream.read() for stream in streams if stream)
+    records = _in_digest_order(np.frombuffer(content, np.uint8).reshape(-1, RECORD), half, where)
     return records[:, 1:].reshape(-1, 3, 32, 32), records[:, 0].copy()
 
 
@@ -225,8 +222,7 @@ def _idx_contents(idx: Idx, progress: bool) -> bytes:
     """The uncompressed bytes of one file, checked by size and SHA-256."""
     path = _idx_path(idx)
     if not path.is_file():
-        urls = tuple(f"{mirror}{path.name}" for mirror in MNIST_MIRRORS)
-        _download(path, idx.packed_sha256, urls, progress)
+        _download(path, idx.packed_sha256, [f"{mirror}{path.name}" for mirror in MNIST_MIRRORS], progress)
     content = path.read_bytes()
     if path.suffix == ".gz":
         try:
@@ -235,8 +231,7 @@ def _idx_contents(idx: Idx, progress: bool) -> bytes:
             raise TruncatedFile(f"{path} ends in the middle of its gzip stream. {_remedy(path)}") from error
         except (OSError, zlib.error) as error:
             raise AlteredFile(f"{path} is not a valid gzip file ({error}). {_remedy(path)}") from error
-    if len(content) < idx.size:
-        raise TruncatedFile(f"{path} holds {len(content)} bytes of {idx.size}. {_remedy(path)}")
+    _refuse_size(path, len(content), idx.size, path)
     if hashlib.sha256(content).hexdigest() != idx.sha256:
         raise AlteredFile(f"the contents of {path} are not the published ones (SHA-256). {_remedy(path)}")
     return content
@@ -244,43 +239,27 @@ def _idx_contents(idx: Idx, progress: bool) -> bytes:
 
 def _cifar_archive(progress: bool) -> Path:
     """The path of the archive, downloaded if it is not there, checked by size and SHA-256."""
+    import pooch
+
     path = folder() / CIFAR10.archive
     if not path.is_file():
-        return _download(path, CIFAR10.sha256, (CIFAR10.url,), progress)
-    size = path.stat().st_size
-    if size < CIFAR10.size:
-        raise TruncatedFile(f"{path} holds {size} bytes of {CIFAR10.size}. {_remedy(path)}")
+        _download(path, CIFAR10.sha256, [CIFAR10.url], progress)
+    _refuse_size(path, path.stat().st_size, CIFAR10.size, path)
     if pooch.file_hash(str(path)) != CIFAR10.sha256:
         raise AlteredFile(f"{path} is not the published archive (SHA-256). {_remedy(path)}")
     return path
 
 
-def _archived_records(path: Path, half: Half) -> Bytes:
-    """The records of one half, read out of the archive without unpacking it to disk."""
-    wanted = {f"{CIFAR10.folder}/{name}" for name in CIFAR10.files(half)}
-    parts = []
-    with tarfile.open(path, "r|gz") as archive:
-        for member in archive:
-            if member.name in wanted and (stream := archive.extractfile(member)):
-                parts.append(np.frombuffer(stream.read(), np.uint8))
-    return np.concatenate(parts).reshape(-1, RECORD)
-
-
-def _unpacked_records(path: Path, half: Half) -> Bytes:
-    """The records of one half from the unpacked folder; every file must be there and have its size."""
-    size = CIFAR10.records * RECORD
-    for file in (path / name for name in CIFAR10.files(half)):
-        if not file.is_file():
-            raise MissingFile(
-                f"{path} lacks {file.name}. Unpack {CIFAR10.archive} there again, or move the folder away "
-                "and load 'cifar10' again to download the archive"
-            )
-        if (got := file.stat().st_size) < size:
-            raise TruncatedFile(f"{file} holds {got} bytes of {size}. {_remedy(path)}")
-        if got > size:
-            raise AlteredFile(f"{file} holds {got} bytes, not {size}. {_remedy(path)}")
-    parts = [np.fromfile(path / name, np.uint8) for name in CIFAR10.files(half)]
-    return np.concatenate(parts).reshape(-1, RECORD)
+def _unpacked_file(path: Path) -> bytes:
+    """The bytes of one file of the unpacked folder, which must be there and have its size."""
+    if not path.is_file():
+        raise MissingFile(
+            f"{path.parent} lacks {path.name}. Unpack {CIFAR10.archive} there again, or move the folder away "
+            "and load 'cifar10' again to download the archive"
+        )
+    content = path.read_bytes()
+    _refuse_size(path, len(content), CIFAR10.records * RECORD, path.parent)
+    return content
 
 
 def _in_digest_order(records: Bytes, half: Half, where: Path) -> Bytes:
@@ -296,6 +275,14 @@ def _in_digest_order(records: Bytes, half: Half, where: Path) -> Bytes:
     return records[order]
 
 
+def _refuse_size(path: Path, held: int, size: int, whole: Path) -> None:
+    """Raise if ``path``, a part of ``whole``, holds fewer bytes than ``size``, or more."""
+    if held < size:
+        raise TruncatedFile(f"{path} holds {held} bytes of {size}. {_remedy(whole)}")
+    if held > size:
+        raise AlteredFile(f"{path} holds {held} bytes, not {size}. {_remedy(whole)}")
+
+
 def _remedy(path: Path) -> str:
     return (
         f"It was left as it is: move {path.name} away and load the data set again to download a good copy, "
@@ -304,13 +291,15 @@ def _remedy(path: Path) -> str:
     )
 
 
-def _download(path: Path, sha256: str, urls: tuple[str, ...], progress: bool) -> Path:
+def _download(path: Path, sha256: str, urls: list[str], progress: bool) -> None:
     """Fetch ``path`` from the first of ``urls`` that gives the right bytes; only those ever get that name."""
+    import pooch
+
     failures = []
     for url in urls:
         try:
             pooch.retrieve(url, sha256, fname=path.name, path=path.parent, progressbar=progress)
-            return path
+            return
         except (
             OSError,
             ValueError,
@@ -321,12 +310,3 @@ def _download(path: Path, sha256: str, urls: tuple[str, ...], progress: bool) ->
         f"Without a network, fetch it elsewhere from one of these addresses and put it at {path}, or put it "
         f"in a folder of your choice and set the environment variable {ENVIRONMENT} to that folder"
     )
-
-
-def _presence(name: str, expected: dict[str, Path]) -> Presence:
-    found = tuple(path for path in expected.values() if path.is_file())
-    missing = tuple(label for label, path in expected.items() if not path.is_file())
-    state: Literal["present", "partial", "absent"] = (
-        "absent" if not found else "partial" if missing else "present"
-    )
-    return Presence(name, state, folder(), found, missing)
