@@ -7,14 +7,20 @@ each is reproducible and leaves torch's global random state alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from typing import Literal, TypedDict, Unpack
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from advnb import checks
+
+__all__ = [
+    "Activation", "Init", "Normalisation", "Normalise", "Options", "TwoLayer", "WideBlock", "cifar_cnn", "digits_cnn",
+    "example_cnn", "initialise", "mnist_cnn", "wide_resnet",
+]  # fmt: skip
 
 Activation = Literal["relu", "softplus"]
 Init = Literal["lazy", "xavier"]
@@ -116,28 +122,16 @@ class TwoLayer(nn.Module):
         return self.value_and_gradient(x)[1]
 
     @torch.no_grad()
-    def hvp(self, x: Tensor, v: Tensor) -> Tensor:
-        """Return the Hessian of f in x times v: m^{-1/2} sum_s a_s sigma''(h_s) <w_s, v> w_s, shape (n, d).
-
-        ``v`` has the shape of ``x``. With ReLU the Hessian is zero almost everywhere, and so is the result.
-        """
-        curvature = self._curvature(x)
-        return (curvature * F.linear(_rows(v, self.d), self.weight)) @ self.weight
-
-    @torch.no_grad()
     def hessian(self, x: Tensor) -> Tensor:
         """Return the Hessian of f in x, m^{-1/2} sum_s a_s sigma''(h_s) w_s w_s^T, shape (n, d, d).
 
         Zero with ReLU, whose Hessian is zero almost everywhere (and undefined where some h_s is 0).
         """
-        return torch.stack([(self.weight.T * row) @ self.weight for row in self._curvature(x)])
-
-    def _curvature(self, x: Tensor) -> Tensor:
-        """Return m^{-1/2} a_s sigma''(h_s), shape (n, m)."""
         h = self.preactivation(x)
         if self.activation == "relu":
-            return torch.zeros_like(h)
-        return h.sigmoid() * (-h).sigmoid() * self.signs / self.m**0.5
+            return h.new_zeros((len(h), self.d, self.d))
+        curvature = h.sigmoid() * (-h).sigmoid() * self.signs / self.m**0.5
+        return torch.stack([(self.weight.T * row) @ self.weight for row in curvature])
 
     def _top(self, total: Tensor) -> Tensor:
         output = total / self.m**0.5
@@ -182,84 +176,57 @@ class Normalise(nn.Module):
         return (x - self.mean) / self.std
 
 
+class Options(TypedDict, total=False):
+    """What every classifier takes beside its sizes.
+
+    ``normalisation`` puts a :class:`Normalise` with these values in front. With a ``generator`` every weight is drawn
+    from it (:func:`initialise`), and nothing from torch's global state.
+    """
+
+    normalisation: Normalisation | None
+    generator: torch.Generator | None
+
+
 def mnist_cnn(
-    classes: int = 10,
-    in_channels: int = 1,
-    side: int = 28,
-    normalisation: Normalisation | None = None,
-    generator: torch.Generator | None = None,
+    classes: int = 10, in_channels: int = 1, side: int = 28, **options: Unpack[Options]
 ) -> nn.Module:
     """Build the 4-layer CNN of Wang et al. (2019), section 5.1, for MNIST; returns logits (n, classes).
 
     Convolutions 3x3 with 32 and 64 filters, each with BatchNorm, ReLU and 2x2 max-pool; dense 128; dense 10. The paper
     does not state the padding: here borders are padded by one pixel. Weights follow torch's default law.
     """
-    return _build(
-        lambda: _pooled_cnn(classes, in_channels, side, (32, 64), 128),
-        classes,
-        in_channels,
-        normalisation,
-        generator,
-    )
+    return _cnn(((32,), (64,)), 128, False, classes, in_channels, side, **options)
 
 
 def digits_cnn(
-    classes: int = 10,
-    in_channels: int = 1,
-    side: int = 8,
-    normalisation: Normalisation | None = None,
-    generator: torch.Generator | None = None,
+    classes: int = 10, in_channels: int = 1, side: int = 8, **options: Unpack[Options]
 ) -> nn.Module:
     """Build :func:`mnist_cnn` at a quarter of the size, for 8x8 digits: trains in seconds on a CPU."""
-    return _build(
-        lambda: _pooled_cnn(classes, in_channels, side, (16, 32), 64),
-        classes,
-        in_channels,
-        normalisation,
-        generator,
-    )
+    return _cnn(((16,), (32,)), 64, False, classes, in_channels, side, **options)
 
 
 def cifar_cnn(
-    classes: int = 10,
-    in_channels: int = 3,
-    side: int = 32,
-    normalisation: Normalisation | None = None,
-    generator: torch.Generator | None = None,
+    classes: int = 10, in_channels: int = 3, side: int = 32, **options: Unpack[Options]
 ) -> nn.Module:
     """Build the 8-layer CNN of Wang et al. (2019), section 5.1, for CIFAR-10; returns logits (n, classes).
 
     Pairs of 3x3 convolutions with 64, 128 and 196 filters, each with BatchNorm and ReLU, and a 2x2 max-pool after each
     pair; dense 256 with BatchNorm and ReLU; dense 10. Borders are padded by one pixel.
     """
-
-    def layers() -> list[nn.Module]:
-        blocks: list[nn.Module] = []
-        channels = in_channels
-        for filters in (64, 128, 196):
-            blocks += [*_convolution(channels, filters), *_convolution(filters, filters), nn.MaxPool2d(2)]
-            channels = filters
-        width = channels * _pooled_side(side, 3) ** 2
-        dense = [nn.Linear(width, 256), nn.BatchNorm1d(256), nn.ReLU(), nn.Linear(256, classes)]
-        return [*blocks, nn.Flatten(), *dense]
-
-    return _build(layers, classes, in_channels, normalisation, generator)
+    return _cnn(((64, 64), (128, 128), (196, 196)), 256, True, classes, in_channels, side, **options)
 
 
 def example_cnn(
-    classes: int = 10,
-    in_channels: int = 1,
-    side: int = 28,
-    normalisation: Normalisation | None = ((0.1307,), (0.3081,)),
-    generator: torch.Generator | None = None,
+    classes: int = 10, in_channels: int = 1, side: int = 28, **options: Unpack[Options]
 ) -> nn.Module:
     """Build the MNIST network of the PyTorch examples; returns logits (n, classes), no softmax.
 
     Convolutions 3x3 with 32 and 64 filters and no padding, a ReLU each, one 2x2 max-pool, dropout 1/4, dense 128, ReLU,
     dropout 1/2, dense 10. Its usual normalisation of MNIST is inside; give another, or None, for other data.
     """
+    options = {"normalisation": ((0.1307,), (0.3081,)), **options}
 
-    def layers() -> list[nn.Module]:
+    def layers() -> Iterable[nn.Module]:
         rest = checks.count("side", side, minimum=6) - 4
         return [
             *(nn.Conv2d(in_channels, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU()),
@@ -267,16 +234,11 @@ def example_cnn(
             *(nn.Linear(64 * (rest // 2) ** 2, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, classes)),
         ]
 
-    return _build(layers, classes, in_channels, normalisation, generator)
+    return _build(layers, classes, in_channels, **options)
 
 
 def wide_resnet(
-    depth: int = 34,
-    width: int = 10,
-    classes: int = 10,
-    in_channels: int = 3,
-    normalisation: Normalisation | None = None,
-    generator: torch.Generator | None = None,
+    depth: int = 34, width: int = 10, classes: int = 10, in_channels: int = 3, **options: Unpack[Options]
 ) -> nn.Module:
     """Build the pre-activation WideResNet-depth-width of Zagoruyko and Komodakis (2016), without dropout.
 
@@ -286,17 +248,17 @@ def wide_resnet(
     if checks.count("depth", depth, minimum=10) % 6 != 4:
         raise ValueError(f"depth must be 6 k + 4 (10, 16, 22, 28, 34, ...); got {depth}")
 
-    def layers() -> list[nn.Module]:
+    def layers() -> Iterator[nn.Module]:
         channels = 16
-        blocks: list[nn.Module] = [nn.Conv2d(in_channels, channels, 3, padding=1, bias=False)]
+        yield nn.Conv2d(in_channels, channels, 3, padding=1, bias=False)
         for filters, first_stride in ((16 * width, 1), (32 * width, 2), (64 * width, 2)):
             for k in range((depth - 4) // 6):
-                blocks.append(WideBlock(channels, filters, first_stride if k == 0 else 1))
+                yield WideBlock(channels, filters, first_stride if k == 0 else 1)
                 channels = filters
-        head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)]
-        return [*blocks, nn.BatchNorm2d(channels), nn.ReLU(), *head]
+        yield from (nn.BatchNorm2d(channels), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        yield nn.Linear(channels, classes)
 
-    return _build(layers, classes, in_channels, normalisation, generator)
+    return _build(layers, classes, in_channels, **options)
 
 
 class WideBlock(nn.Module):
@@ -321,34 +283,36 @@ class WideBlock(nn.Module):
         return skip + self.conv2(self.relu2(self.bn2(self.conv1(active))))
 
 
-def _convolution(channels: int, filters: int) -> list[nn.Module]:
-    return [nn.Conv2d(channels, filters, 3, padding=1), nn.BatchNorm2d(filters), nn.ReLU()]
+def _cnn(
+    groups: Sequence[Sequence[int]], dense: int, norm: bool, classes: int, in_channels: int, side: int,
+    **options: Unpack[Options],
+) -> nn.Module:  # fmt: skip
+    """Assemble 3x3 convolutions with BatchNorm and ReLU, a 2x2 max-pool after each group of them, and two dense layers.
 
+    ``groups`` holds the numbers of filters, ``norm`` puts BatchNorm between the dense layers too.
+    """
 
-def _pooled_cnn(
-    classes: int, in_channels: int, side: int, filters: tuple[int, int], dense: int
-) -> list[nn.Module]:
-    """Return two blocks of convolution, BatchNorm, ReLU and max-pool, then two dense layers."""
-    first, second = filters
-    width = second * _pooled_side(side, 2) ** 2
-    return [
-        *(*_convolution(in_channels, first), nn.MaxPool2d(2)),
-        *(*_convolution(first, second), nn.MaxPool2d(2)),
-        *(nn.Flatten(), nn.Linear(width, dense), nn.ReLU(), nn.Linear(dense, classes)),
-    ]
+    def layers() -> Iterator[nn.Module]:
+        shrunk = 2 ** len(groups)
+        channels, left = in_channels, checks.count("side", side, minimum=shrunk) // shrunk
+        for group in groups:
+            for filters in group:
+                yield from (nn.Conv2d(channels, filters, 3, padding=1), nn.BatchNorm2d(filters), nn.ReLU())
+                channels = filters
+            yield nn.MaxPool2d(2)
+        yield from (nn.Flatten(), nn.Linear(channels * left**2, dense))
+        yield from (nn.BatchNorm1d(dense), nn.ReLU()) if norm else (nn.ReLU(),)
+        yield nn.Linear(dense, classes)
 
-
-def _pooled_side(side: int, pools: int) -> int:
-    """Return the side of an image after that many 2x2 max-pools; raises if nothing is left of it."""
-    return checks.count("side", side, minimum=2**pools) // 2**pools
+    return _build(layers, classes, in_channels, **options)
 
 
 def _build(
-    layers: Callable[[], list[nn.Module]],
+    layers: Callable[[], Iterable[nn.Module]],
     classes: int,
     in_channels: int,
-    normalisation: Normalisation | None,
-    generator: torch.Generator | None,
+    normalisation: Normalisation | None = None,
+    generator: torch.Generator | None = None,
 ) -> nn.Module:
     """Assemble the layers; with a generator, draw every weight from it and nothing from the global state."""
     checks.count("classes", classes)
@@ -357,16 +321,11 @@ def _build(
         raise ValueError(
             f"normalisation must hold one value for each of {in_channels} channels; got {normalisation[0]}"
         )
-
-    def assemble() -> nn.Module:
+    # On the meta device weights have shapes only: torch's constructors would draw them from the global state.
+    with nullcontext() if generator is None else torch.device("meta"):
         entry = [] if normalisation is None else [Normalise(*normalisation)]
-        return nn.Sequential(*entry, *layers())
-
-    if generator is None:
-        return assemble()
-    with torch.device("meta"):  # shapes only: torch's constructors would draw from the global state
-        model = assemble()
-    return initialise(model.to_empty(device="cpu"), generator)
+        model = nn.Sequential(*entry, *layers())
+    return model if generator is None else initialise(model.to_empty(device="cpu"), generator)
 
 
 @torch.no_grad()
