@@ -313,7 +313,7 @@ def _start(
     if start is None:
         return ball.sample(x, generator=generator) if random_start else x
     checks.images("start", start, ball.box)
-    checks.same_shape("start", start, "x", x)
+    checks.alike("start", start, "x", x)
     if not bool(ball.contains(start, x).all()):
         raise ValueError(f"start must lie in the ball of radius {ball.eps:g} around x; some examples do not")
     return start

@@ -91,7 +91,7 @@ class Ball(ABC):
         By default the radius may be exceeded by the rounding of ``x + delta`` in the dtype of x, and the box
         by :data:`advnb.checks.BOX_TOLERANCE`, as in every check of inputs.
         """
-        checks.same_shape("x_adv", x_adv, "x", x)
+        checks.alike("x_adv", x_adv, "x", x)
         if tol is not None:
             return self.violation(x_adv, x) <= tol
         rounding = 4 * torch.finfo(x.dtype).eps * (self.eps + self.norm(x))
@@ -132,7 +132,7 @@ class Linf(Ball):
 
     def project(self, x_adv: Tensor, x: Tensor) -> Tensor:
         """Clamp each coordinate to [x - eps, x + eps], then to the box; waits for no device."""
-        checks.same_shape("x_adv", x_adv, "x", x)
+        checks.alike("x_adv", x_adv, "x", x)
         inside = x_adv.clamp(x - self.eps, x + self.eps)
         return inside if self.box is None else inside.clamp_(*self.box)
 
@@ -172,7 +172,7 @@ class L2(Ball):
         point aims below the sphere by the rounding of x + delta: its measured distance is at most eps.
         With a box the search for t reads a few flags back from the device.
         """
-        checks.same_shape("x_adv", x_adv, "x", x)
+        checks.alike("x_adv", x_adv, "x", x)
         point = x_adv if self.box is None else x_adv.clamp(*self.box)
         length = self.norm(_wide(point) - _wide(x))
         outside = length > self.eps
@@ -227,6 +227,12 @@ class L2(Ball):
         return _column(radius, x) * direction
 
 
+def check_ball(ball: object) -> None:
+    """Raised if ``ball`` is none, but a number, say."""
+    if not isinstance(ball, Ball):
+        raise TypeError(f"ball must be Linf(eps) or L2(eps); got {type(ball).__name__}")
+
+
 def _multiplier(slope: Tensor, room: Tensor, radius: Tensor) -> Tensor:
     """Return the largest t (n, 1) with sum_i min(t slope_i, room_i)^2 <= radius^2; huge if any t will do.
 
@@ -257,8 +263,7 @@ def _wide(tensor: Tensor) -> Tensor:
 def _triple(grad: Tensor, x_adv: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the three as matrices (n, d), in at least float32; raises if their shapes differ."""
     for name, tensor in (("grad", grad), ("x_adv", x_adv)):
-        if tensor.shape != x.shape:
-            raise ValueError(f"{name} must have the shape of x, {tuple(x.shape)}; got {tuple(tensor.shape)}")
+        checks.alike(name, tensor, "x", x, ("shape",))
     return _wide(grad).flatten(1), _wide(x_adv).flatten(1), _wide(x).flatten(1)
 
 

@@ -7,7 +7,7 @@ and ``TypeError`` for a bad type, and name the argument, what was given and what
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -110,14 +110,17 @@ def images(name: str, x: Tensor, box: Box | None = None) -> Tensor:
     return x
 
 
-def same_shape(name: str, a: Tensor, other: str, b: Tensor) -> None:
-    """Raised if the two tensors differ in shape, dtype or device."""
-    if a.shape != b.shape:
-        raise ValueError(f"{name} must have the shape of {other}, {tuple(b.shape)}; got {tuple(a.shape)}")
-    if a.device != b.device:
-        raise ValueError(f"{name} must be on the device of {other}, {b.device}; got {a.device}")
-    if a.dtype != b.dtype:
-        raise ValueError(f"{name} must have the dtype of {other}, {b.dtype}; got {a.dtype}")
+def alike(
+    name: str, a: Tensor, other: str, b: Tensor, what: Sequence[str] = ("shape", "device", "dtype")
+) -> Tensor:
+    """Return ``a``; raised if the two tensors differ in one of ``what``."""
+    for feature in what:
+        mine, theirs = getattr(a, feature), getattr(b, feature)
+        if mine != theirs:
+            mine, theirs = (tuple(mine), tuple(theirs)) if feature == "shape" else (mine, theirs)
+            verb = "be on" if feature == "device" else "have"
+            raise ValueError(f"{name} must {verb} the {feature} of {other}, {theirs}; got {mine}")
+    return a
 
 
 def class_labels(y: Tensor, n: int, classes: int | None = None) -> Tensor:

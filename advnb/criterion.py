@@ -94,7 +94,7 @@ def fosc(model: nn.Module, x_adv: Tensor, x: Tensor, y: Tensor, ball: Ball, **op
 
 def _check_inside(x_adv: Tensor, x: Tensor, ball: Ball) -> None:
     checks.images("x_adv", x_adv)
-    checks.same_shape("x_adv", x_adv, "x", x)
+    checks.alike("x_adv", x_adv, "x", x)
     outside = ~ball.contains(x_adv, x)
     if bool(outside.any()):
         raise ValueError(

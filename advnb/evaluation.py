@@ -220,7 +220,7 @@ def _craft(
     result = attack(model, x, y, **options)
     x_adv = result[0] if isinstance(result, tuple) else result
     checks.images("the result of the attack", x_adv)
-    checks.same_shape("the result of the attack", x_adv, "x", x)
+    checks.alike("the result of the attack", x_adv, "x", x)
     return x_adv
 
 

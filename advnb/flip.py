@@ -258,9 +258,4 @@ def _check(net: TwoLayer, x: Tensor) -> None:
         )
     if net.weight.dtype not in (torch.float32, torch.float64):
         raise TypeError(f"net must be in float32 or float64; got {net.weight.dtype}")
-    checks.images("x", x)
-    for what in ("dtype", "device"):
-        if getattr(x, what) != getattr(net.weight, what):
-            raise ValueError(
-                f"x must have the {what} of net, {getattr(net.weight, what)}; got {getattr(x, what)}"
-            )
+    checks.alike("x", checks.images("x", x), "net", net.weight, ("dtype", "device"))

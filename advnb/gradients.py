@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from advnb import checks, losses
-from advnb.balls import Ball
+from advnb.balls import Ball, check_ball
 from advnb.losses import AnyLoss, Loss
 
 CPU_CHUNK = 64
@@ -23,23 +23,22 @@ def check_problem(
     model: nn.Module, x: Tensor, y: Tensor, ball: Ball, loss: Loss, allow_train_mode: bool
 ) -> None:
     """Raise unless model, examples, targets and ball fit together, as attacks and criteria need them to."""
-    if not isinstance(ball, Ball):
-        raise TypeError(f"ball must be Linf(eps) or L2(eps); got {type(ball).__name__}")
+    check_ball(ball)
     checks.eval_mode(model, allow_train_mode=allow_train_mode)
     checks.images("x", x, ball.box)
     loss.check_targets(y, len(x))
-    if y.device != x.device:
-        raise ValueError(f"y must be on the device of x, {x.device}; got {y.device}")
+    checks.alike("y", y, "x", x, ("device",))
 
 
-def check_model(model: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> None:
-    """Look at a few outputs of ``model``, so that a label without a logit is refused before anything is computed."""
+def check_model(model: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> Tensor:
+    """Return a few outputs of ``model``; raised if a label has no logit, before anything else is computed."""
     few = slice(2)  # two: BatchNorm in train mode refuses a batch of one
     with torch.no_grad():
         output = model(x[few])
     loss.check_output(output, y[few])
     if loss.targets == "classes":
         checks.class_labels(y, len(y), output.shape[1])
+    return output
 
 
 def chunks(x: Tensor, size: int | None) -> list[slice]:

@@ -169,6 +169,7 @@ def test_loss_that_ignores_the_input(linear, x, y):
         ({"direction": "sign"}, ValueError, "direction must be one of 'gradient', 'steepest'; got 'sign'"),
         ({"fosc_below": -0.1}, ValueError, "fosc_below must be at least 0; got -0.1"),
         ({"fosc_below": float("nan")}, ValueError, "fosc_below must be at least 0; got nan"),
+        ({"fosc_below": "small"}, TypeError, "fosc_below must be a number; got 'small'"),
         ({"chunk": 0}, ValueError, "chunk must be at least 1; got 0"),
     ],
 )
@@ -210,6 +211,8 @@ def test_scalar_losses(linear, x, loss, target, error, match):
 def test_cw_options(linear, x, y):
     with pytest.raises(ValueError, match="kappa must be at least 0; got -1"):
         cw(linear, x, y, Linf(0.1), kappa=-1)
+    with pytest.raises(TypeError, match="kappa must be a number; got None"):
+        cw(linear, x, y, Linf(0.1), kappa=None)
     with pytest.raises(TypeError, match="cw has its own loss"):
         cw(linear, x, y, Linf(0.1), loss="cross_entropy")
 
@@ -292,6 +295,6 @@ def test_positive(value, error, match):
         checks.positive("s", value)
 
 
-def test_same_shape():
+def test_alike():
     with pytest.raises(ValueError, match="a must be on the device of b, meta; got cpu"):
-        checks.same_shape("a", torch.zeros(1), "b", torch.zeros(1, device="meta"))
+        checks.alike("a", torch.zeros(1), "b", torch.zeros(1, device="meta"))

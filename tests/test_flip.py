@@ -313,7 +313,7 @@ def test_errors():
         minimal_flip(TwoLayer(2, 3, dtype=torch.bfloat16), x.bfloat16())
     with pytest.raises(ValueError, match=r"x must have the dtype of net, torch.float64; got torch.float32"):
         minimal_flip(net, x.float())
-    with pytest.raises(ValueError, match="x must have the device of net, cpu; got meta"):
+    with pytest.raises(ValueError, match="x must be on the device of net, cpu; got meta"):
         flip._check(net, _Elsewhere(x))
     with pytest.raises(ValueError, match=r"x must hold 2 numbers an example; got shape \(2, 3\)"):
         minimal_flip(net, torch.zeros(2, 3, dtype=torch.float64))

@@ -14,9 +14,11 @@ from torch import Tensor, nn
 
 from advnb import checks, losses
 from advnb.attacks import pgd
-from advnb.balls import Ball
+from advnb.balls import Ball, check_ball
 from advnb.fold import fold as folded
-from advnb.losses import PerExample
+from advnb.losses import AnyLoss
+
+__all__ = ["Defence", "Standard", "Unsecured"]
 
 
 class Defence:
@@ -38,18 +40,11 @@ class Defence:
         return x
 
     def craft(
-        self,
-        model: nn.Module,
-        x: Tensor,
-        y: Tensor,
-        *,
-        epoch: int,
-        generator: torch.Generator,
-        start: Tensor | None = None,
+        self, model: nn.Module, x: Tensor, y: Tensor, *, epoch: int, generator: torch.Generator, start: Tensor
     ) -> Tensor:
         """Return what the network is updated on, in the shape of ``x`` (n, ...), for targets ``y`` (n,).
 
-        ``start`` holds these rows of what :meth:`start` drew; without it the defence draws for itself.
+        ``start`` holds these rows of what :meth:`start` drew; ``generator`` is for whatever else is random.
         """
         raise NotImplementedError(f"{type(self).__name__} must define craft")
 
@@ -71,16 +66,7 @@ class Defence:
 class Unsecured(Defence):
     """Train on the clean examples."""
 
-    def craft(
-        self,
-        model: nn.Module,
-        x: Tensor,
-        y: Tensor,
-        *,
-        epoch: int,
-        generator: torch.Generator,
-        start: Tensor | None = None,
-    ) -> Tensor:
+    def craft(self, model: nn.Module, x: Tensor, y: Tensor, **moment: Any) -> Tensor:
         """Return ``x`` itself."""
         return x
 
@@ -105,14 +91,13 @@ class Standard(Defence):
     steps: int = 10
     step_size: float | None = None
     random_start: bool = True
-    loss: str | PerExample = "cross_entropy"
+    loss: AnyLoss = "cross_entropy"
     autocast: torch.dtype | None = None
     train_mode: bool = False
     fold: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.ball, Ball):
-            raise TypeError(f"ball must be Linf(eps) or L2(eps); got {type(self.ball).__name__}")
+        check_ball(self.ball)
         checks.count("steps", self.steps)
         if self.step_size is not None:
             checks.positive("step_size", self.step_size)
@@ -124,27 +109,13 @@ class Standard(Defence):
         """Draw uniformly from the ball around each example, or return ``x`` when ``random_start`` is off."""
         return self.ball.sample(x, generator=generator) if self.random_start else x
 
-    def craft(
-        self,
-        model: nn.Module,
-        x: Tensor,
-        y: Tensor,
-        *,
-        epoch: int,
-        generator: torch.Generator,
-        start: Tensor | None = None,
-    ) -> Tensor:
+    def craft(self, model: nn.Module, x: Tensor, y: Tensor, *, start: Tensor, **moment: Any) -> Tensor:
         """Return PGD's examples from ``start``, inside the ball around ``x`` (n, ...)."""
-        return self.attack(model, x, y, self.start(x, generator) if start is None else start)
+        return self.attack(model, x, y, start)
 
     def attack(self, model: nn.Module, x: Tensor, y: Tensor, start: Tensor, **changes: Any) -> Tensor:
         """Run PGD with this defence's settings, except for ``changes`` (say, ``fosc_below`` or other ``steps``)."""
-        options = {
-            "steps": self.steps,
-            "step_size": self.step_size,
-            "loss": self.loss,
-            "autocast": self.autocast,
-            "allow_train_mode": self.train_mode,
-        }
         network = folded(model) if self.fold else model
+        options = {name: getattr(self, name) for name in ("steps", "step_size", "loss", "autocast")}
+        options["allow_train_mode"] = self.train_mode
         return pgd(network, x, y, self.ball, start=start, **{**options, **changes})

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from advnb import checks, losses
-from advnb.data import Dataset, Split
-from advnb.losses import Loss, PerExample
+from advnb import gradients, losses
+from advnb.data import Dataset, Examples, as_split
+from advnb.losses import AnyLoss
 from advnb.training import processes
 from advnb.training.defences import Defence
 from advnb.training.loop import Augment, Callback, Evaluate, MakeOptimizer, Run, Settings, own_random_state
 
-Data = Dataset | Split | tuple[Tensor, Tensor]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["fit"]
 
 
 def fit(
     model: nn.Module,
-    data: Data,
+    data: Dataset | Examples,
     defence: Defence,
     *,
     epochs: int,
@@ -32,7 +35,7 @@ def fit(
     milestones: Sequence[int] = (),
     factor: float = 0.1,
     optimizer: str | MakeOptimizer = "sgd",
-    loss: str | PerExample = "cross_entropy",
+    loss: AnyLoss = "cross_entropy",
     augment: Augment | None = None,
     seed: int = 0,
     device: torch.device | str | None = None,
@@ -92,6 +95,8 @@ def fit(
     shares each batch between the processes (DistributedDataParallel) and matches one process up to rounding,
     except that BatchNorm in train mode sees its own process's rows only (``nn.SyncBatchNorm`` mends that on GPUs).
     """
+    import pandas as pd
+
     settings = Settings(
         epochs, batch, lr, momentum, weight_decay, tuple(milestones), factor, optimizer, loss, augment, seed,
         checkpoint_every,
@@ -100,22 +105,16 @@ def fit(
         raise TypeError(f"defence must be a Defence such as Unsecured(); got {defence!r}")
     home = _device(model)
     place = processes.own_device(home if device is None else torch.device(device))
-    split = _split(data).to(place)
-    _check_output(model.to(place).eval(), split, settings.objective)
-    path = None if checkpoint is None else Path(checkpoint)
+    split = as_split(data.train if isinstance(data, Dataset) else data).to(place)
+    settings.objective.check_targets(split.y, len(split))
+    output = gradients.check_model(model.to(place).eval(), split.x, split.y, settings.objective)
+    losses.values(settings.objective, output, split.y[: len(output)])  # a reduced loss is refused here
     with own_random_state(place), processes.join(place) as group:
-        run = Run(model, defence, settings, split, group)
-        if path is not None:
-            run.open(path, resume)
-        group.same_everywhere("the number of epochs already trained", len(run.history), place)
-        try:
-            run.train(path, evaluate, callback, progress)
-        finally:
-            model.eval()
-            model.zero_grad()
-        history = pd.DataFrame(run.history)
-        del run  # the process group must outlive what uses it
-    return history
+        # No name keeps the run: the process group must outlive it.
+        history = Run(model, defence, settings, split, group).train(
+            None if checkpoint is None else Path(checkpoint), resume, evaluate, callback, progress
+        )
+    return pd.DataFrame(history)
 
 
 def _device(model: nn.Module) -> torch.device:
@@ -128,26 +127,3 @@ def _device(model: nn.Module) -> torch.device:
             f"model must have parameters that require gradients, on one device; found {len(devices)}"
         )
     return devices.pop()
-
-
-def _split(data: Data) -> Split:
-    """Return the examples of ``data``, or of its training half."""
-    if isinstance(data, Dataset):
-        data = data.train
-    if not isinstance(data, Split | tuple):
-        raise TypeError(f"data must be a Dataset, a Split or a pair (x, y); got {type(data).__name__}")
-    split = data if isinstance(data, Split) else Split(*data)
-    checks.images("x", split.x)
-    return split
-
-
-def _check_output(model: nn.Module, split: Split, objective: Loss) -> None:
-    """Look at two outputs, so that a wrong label or a reduced loss is refused before the first update."""
-    objective.check_targets(split.y, len(split))
-    few = split[:2]
-    with torch.no_grad():
-        output = model(few.x)
-    objective.check_output(output, few.y)
-    if objective.targets == "classes":
-        checks.class_labels(split.y, len(split), output.shape[1])
-    losses.values(objective, output, few.y)

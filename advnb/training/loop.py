@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 
 from advnb import checks, losses
 from advnb.data import Split
-from advnb.losses import Loss, PerExample
+from advnb.losses import AnyLoss, Loss
 from advnb.training import checkpoints
 from advnb.training.defences import Defence
 from advnb.training.processes import Ranks
@@ -35,7 +35,9 @@ MakeOptimizer = Callable[..., Optimizer]
 Evaluate = Callable[[nn.Module], Mapping[str, float]]
 Callback = Callable[[nn.Module, Row], bool | None]
 
-STORED = {"fingerprint", "model", "optimizer", "schedule", "defence", "history", "stopped"}
+PARTS = ("model", "optimizer", "schedule", "defence")
+"""What of a run has a ``state_dict`` to be stored."""
+
 ORDER, NOISE, MODULES = 1, 2, 3
 """What a derived seed is for: the order of an epoch, the noise of a batch, modules that draw globally."""
 
@@ -56,7 +58,7 @@ class Settings:
     milestones: tuple[int, ...]
     factor: float
     optimizer: str | MakeOptimizer
-    loss: str | PerExample
+    loss: AnyLoss
     augment: Augment | None
     seed: int
     checkpoint_every: int
@@ -68,9 +70,9 @@ class Settings:
             checks.count("milestones", epoch)
         checks.positive("lr", self.lr)
         checks.positive("factor", self.factor)
-        if not 0 <= self.momentum < 1:
+        if not checks.at_least("momentum", self.momentum, 0) < 1:
             raise ValueError(f"momentum must lie in [0, 1); got {self.momentum!r}")
-        if not 0 <= self.weight_decay < math.inf:
+        if not checks.at_least("weight_decay", self.weight_decay, 0) < math.inf:
             raise ValueError(f"weight_decay must be finite and at least 0; got {self.weight_decay!r}")
         if not callable(self.optimizer):
             checks.choice("optimizer", self.optimizer, ("sgd", "adam"))
@@ -115,23 +117,36 @@ class Run:
         self.stopped = False
 
     def train(
-        self, path: Path | None, evaluate: Evaluate | None, callback: Callback | None, progress: bool
-    ) -> None:
-        """Train the epochs that are missing, and store the run at ``path`` as it grows."""
+        self,
+        path: Path | None,
+        resume: bool,
+        evaluate: Evaluate | None,
+        callback: Callback | None,
+        progress: bool,
+    ) -> list[Row]:
+        """Train the epochs that are missing and return the history; the run is stored at ``path`` as it grows."""
+        if path is not None:
+            self.open(path, resume)
+        self.group.same_everywhere("the number of epochs already trained", len(self.history), self.device)
         epochs, every = self.settings.epochs, self.settings.checkpoint_every
         batches = math.ceil(len(self.split) / self.settings.batch)
         done = len(self.history) * batches
         hidden = not (progress and self.group.first)
-        with tqdm(total=epochs * batches, initial=done, unit="batch", leave=False, disable=hidden) as bar:
-            while len(self.history) < epochs and not self.stopped:
-                row = self.epoch(len(self.history) + 1, bar)
-                if evaluate is not None:
-                    row |= _columns(evaluate(self.model), row)
-                self.history.append(row)
-                stop = callback is not None and bool(callback(self.model, row))
-                self.stopped = self.group.total([stop], self.device) != [0]
-                if path and (self.stopped or row["epoch"] == epochs or row["epoch"] % every == 0):
-                    self.store(path)
+        try:
+            with tqdm(total=epochs * batches, initial=done, unit="batch", leave=False, disable=hidden) as bar:
+                while len(self.history) < epochs and not self.stopped:
+                    row = self.epoch(len(self.history) + 1, bar)
+                    if evaluate is not None:
+                        row |= _columns(evaluate(self.model), row)
+                    self.history.append(row)
+                    stop = callback is not None and bool(callback(self.model, row))
+                    self.stopped = self.group.total([stop], self.device) != [0]
+                    if path and (self.stopped or row["epoch"] == epochs or row["epoch"] % every == 0):
+                        self.store(path)
+        finally:
+            self.model.eval()
+            self.model.zero_grad()
+        return self.history
 
     def epoch(self, epoch: int, bar: tqdm) -> Row:
         """Pass over the data once; return the row of history that it makes."""
@@ -159,7 +174,7 @@ class Run:
         noise = self.noise.manual_seed(_derive(self.settings.seed, epoch, number, NOISE))
         x, y = self.split.x[rows], self.split.y[rows]
         if self.settings.augment is not None:
-            x = _like(x, self.settings.augment(x, noise), "augment")
+            x = checks.alike("the result of augment", self.settings.augment(x, noise), "its batch", x)
         start = self.defence.start(x, noise)
         mine, weight = self.group.share(len(x))
         x, y, start = x[mine], y[mine], start[mine]
@@ -190,7 +205,7 @@ class Run:
             raise Diverged(
                 _where("the attack met a gradient that is NaN or infinite", epoch, number)
             ) from error
-        return x_adv if x_adv is x else _like(x, x_adv, "craft").detach()
+        return x if x_adv is x else checks.alike("the result of craft", x_adv, "its batch", x).detach()
 
     def clean_hits(self, x: Tensor, y: Tensor) -> Tensor:
         """Count the right answers on a clean batch, in eval mode."""
@@ -212,30 +227,21 @@ class Run:
     def store(self, path: Path) -> None:
         """Write the run to ``path``, from one process; the others wait for the file."""
         if self.group.first:
-            state = {
-                "fingerprint": self.fingerprint,
-                "model": self.model.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "schedule": self.schedule.state_dict(),
-                "defence": self.defence.state_dict(),
-                "history": self.history,
-                "stopped": self.stopped,
-            }
+            state = {name: getattr(self, name).state_dict() for name in PARTS}
+            state |= {"fingerprint": self.fingerprint, "history": self.history, "stopped": self.stopped}
             checkpoints.save(path, state)
         self.group.total([0.0], self.device)
 
     def restore(self, path: Path) -> None:
         """Go on from the run stored at ``path``; raises if it is another one or has gone further than asked."""
-        state = checkpoints.load(path, STORED)
+        state = checkpoints.load(path, {*PARTS, "fingerprint", "history", "stopped"})
         checkpoints.refuse_mismatch(path, state["fingerprint"], self.fingerprint)
         if len(state["history"]) > self.settings.epochs:
             raise checkpoints.CheckpointError(
                 f"checkpoint {path} holds {len(state['history'])} epochs, more than epochs={self.settings.epochs}"
             )
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.defence.load_state_dict(state["defence"])
+        for name in PARTS:
+            getattr(self, name).load_state_dict(state[name])
         self.history, self.stopped = state["history"], state["stopped"]
 
 
@@ -247,11 +253,6 @@ def _columns(extra: Mapping[str, float], row: Row) -> Row:
             f"evaluate must use other names than the history's own columns; got {', '.join(taken)}"
         )
     return {name: float(value) for name, value in extra.items()}
-
-
-def _like(x: Tensor, result: Tensor, name: str) -> Tensor:
-    checks.same_shape(f"the result of {name}", result, "its batch", x)
-    return result
 
 
 def _hits(output: Tensor, y: Tensor) -> Tensor:

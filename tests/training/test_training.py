@@ -54,7 +54,7 @@ class Counting(Defence):
     def start(self, x: Tensor, generator: torch.Generator) -> Tensor:
         return self.ball.sample(x, generator=generator)
 
-    def craft(self, model, x, y, *, epoch, generator, start=None):
+    def craft(self, model, x, y, *, epoch, generator, start):
         self.batches += 1
         return self.ball.project(start + 0.01 * (self.batches % 7), x)
 
@@ -154,7 +154,7 @@ def test_the_update_uses_what_the_defence_crafted():
     """Training on examples moved by the defence equals training on data that were moved beforehand."""
 
     class Shift(Defence):
-        def craft(self, model, x, y, *, epoch, generator, start=None):
+        def craft(self, model, x, y, *, epoch, generator, start):
             return x + 0.1
 
     data = blobs()
@@ -189,7 +189,7 @@ def test_augmentation_reaches_the_defence_and_is_seeded():
     seen = []
 
     class Watch(Defence):
-        def craft(self, model, x, y, *, epoch, generator, start=None):
+        def craft(self, model, x, y, *, epoch, generator, start):
             seen.append(x)
             return x
 
@@ -208,7 +208,7 @@ def test_every_example_is_seen_once_an_epoch_in_a_new_order():
     seen: dict[int, list[Tensor]] = {}
 
     class Watch(Defence):
-        def craft(self, model, x, y, *, epoch, generator, start=None):
+        def craft(self, model, x, y, *, epoch, generator, start):
             seen.setdefault(epoch, []).append(x)
             return x
 
@@ -226,7 +226,7 @@ def test_the_defence_sees_the_mode_that_it_asks_for(train_mode):
     modes = []
 
     class Watch(Defence):
-        def craft(self, model, x, y, *, epoch, generator, start=None):
+        def craft(self, model, x, y, *, epoch, generator, start):
             modes.append({part.training for part in model.modules()})
             return x.clone()
 
@@ -246,7 +246,7 @@ def test_the_defence_sees_the_mode_that_it_asks_for(train_mode):
 
 def test_hooks_act_on_the_weights():
     class Clip(Defence):
-        def craft(self, model, x, y, *, epoch, generator, start=None):
+        def craft(self, model, x, y, *, epoch, generator, start):
             return x
 
         def after_step(self, model):
@@ -266,7 +266,9 @@ def test_standard_crafts_on_its_own_inside_the_ball():
     generator = torch.Generator().manual_seed(3)
     for random_start in (True, False):
         defence = Standard(Linf(0.1), steps=3, random_start=random_start)
-        x_adv = defence.craft(model, data.x, data.y, epoch=1, generator=generator)
+        start = defence.start(data.x, generator)
+        x_adv = defence.craft(model, data.x, data.y, epoch=1, generator=generator, start=start)
+        assert torch.equal(start, data.x) != random_start
         assert Linf(0.1).contains(x_adv, data.x).all() and not torch.equal(x_adv, data.x)
 
 
@@ -282,8 +284,8 @@ def test_a_folded_attack_trains_as_well_and_sees_every_update(digits):
 
 def test_later_defences_need_a_line_each():
     class Strengthening(Standard):
-        def craft(self, model, x, y, *, epoch, generator, start=None):
-            return self.attack(model, x, y, x if start is None else start, steps=epoch, step_size=0.01)
+        def craft(self, model, x, y, *, epoch, generator, start):
+            return self.attack(model, x, y, start, steps=epoch, step_size=0.01)
 
     data, moved = blobs(), []
 
@@ -513,7 +515,7 @@ class Explode(Defence):
 
     how: str
 
-    def craft(self, model, x, y, *, epoch, generator, start=None):
+    def craft(self, model, x, y, *, epoch, generator, start):
         if epoch < 3:
             return x
         if self.how == "loss":
@@ -557,7 +559,7 @@ def test_too_large_a_learning_rate_is_named():
 
 def test_an_error_of_the_defence_is_not_taken_for_divergence():
     class Broken(Defence):
-        def craft(self, model, x, y, *, epoch, generator, start=None):
+        def craft(self, model, x, y, *, epoch, generator, start):
             raise ValueError("my own mistake")
 
     with pytest.raises(ValueError, match="my own mistake"):
@@ -568,7 +570,7 @@ def test_an_error_of_the_defence_is_not_taken_for_divergence():
 
 
 class Lopsided(Defence):
-    def craft(self, model, x, y, *, epoch, generator, start=None):
+    def craft(self, model, x, y, *, epoch, generator, start):
         return x[:-1]
 
 
@@ -581,7 +583,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"lr": float("nan")}, "lr must be a finite number above 0; got NaN"),
     ({"factor": -1}, "factor must be a finite number above 0; got -1"),
     ({"momentum": 1.0}, r"momentum must lie in \[0, 1\); got 1.0"),
-    ({"weight_decay": -1e-4}, "weight_decay must be finite and at least 0; got -0.0001"),
+    ({"momentum": -0.1}, "momentum must be at least 0; got -0.1"),
+    ({"weight_decay": -1e-4}, "weight_decay must be at least 0; got -0.0001"),
+    ({"weight_decay": float("inf")}, "weight_decay must be finite and at least 0; got inf"),
+    ({"weight_decay": "a little"}, "weight_decay must be a number; got 'a little'"),
     ({"milestones": [0]}, "milestones must be at least 1; got 0"),
     ({"seed": -1}, "seed must be at least 0; got -1"),
     ({"checkpoint_every": 0}, "checkpoint_every must be at least 1; got 0"),
@@ -592,7 +597,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"defence": Defence()}, "Defence must define craft"),
     ({"augment": lambda x, g: x.double()}, "the result of augment must have the dtype of its batch"),
     ({"evaluate": lambda m: {"lr": 1.0}}, "evaluate must use other names than .*; got lr"),
-    ({"data": [1, 2]}, "data must be a Dataset, a Split or a pair"),
+    ({"data": [1, 2]}, r"data must be a Split, a pair \(x, y\) or, to train on, a Dataset; got list"),
     ({"data": (torch.rand(5, 6), torch.zeros(4, dtype=torch.int64))}, r"y must have shape \(5,\)"),
     ({"data": (torch.rand(0, 6), torch.zeros(0, dtype=torch.int64))}, "x must hold at least one example"),
     ({"data": (torch.rand(5, 6), torch.tensor([0, 1, 2, 2, 3]))}, r"y must hold labels in \[0, 3\)"),

@@ -14,7 +14,7 @@ ROWS_AT_ONCE = 4096
 @torch.no_grad()
 def movement(weight: Tensor, start: Tensor) -> Tensor:
     """Return how far each unit has moved, ||w_s - w_{s,0}||, shape (m,), for weights (m, d)."""
-    checks.same_shape("weight", weight, "start", start)
+    checks.alike("weight", weight, "start", start)
     parts = zip(weight.split(ROWS_AT_ONCE), start.split(ROWS_AT_ONCE), strict=True)
     return torch.cat([torch.linalg.vector_norm(now - before, dim=1) for now, before in parts])
 
@@ -32,7 +32,7 @@ def project(weight: Tensor, start: Tensor, radius: float) -> Tensor:
     A moved row aims below the sphere by its rounding, so that projecting again changes nothing. Line 11 of
     Algorithm 1 uses radius = C0 / sqrt(m).
     """
-    checks.same_shape("weight", weight, "start", start)
+    checks.alike("weight", weight, "start", start)
     radius = checks.positive("radius", radius)
     delta = weight - start
     length = torch.linalg.vector_norm(delta, dim=1, keepdim=True)
