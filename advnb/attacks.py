@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, NamedTuple, TypeVar, cast, overload
+from typing import Any, Literal, NamedTuple, overload
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,6 @@ from advnb.losses import AnyLoss, Loss
 
 __all__ = ["Flip", "Trace", "ZeroGradientWarning", "ascend", "cw", "fgsm", "minimal_flip", "pgd"]
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 Direction = Literal["steepest", "gradient"]
 StepSize = float | Callable[[int], float]
 Gradient = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]
@@ -262,13 +261,7 @@ def pgd(  # type: ignore[misc]  # as above
     return _joined(outcomes) if trace else torch.cat(outcomes)
 
 
-def _called_like(attack: _Function) -> Callable[[Callable[..., Any]], _Function]:
-    """Give the decorated function, in the eyes of a type checker, the signatures of ``attack``."""
-    return lambda function: cast(_Function, function)
-
-
-@_called_like(pgd)
-def fgsm(model: nn.Module, x: Tensor, y: Tensor, ball: Ball, **options: Any) -> Tensor | tuple[Tensor, Trace]:
+def fgsm(model: nn.Module, x: Tensor, y: Tensor, ball: Ball, **options: Any) -> Any:
     """Fast gradient (sign) method: one steepest step of length eps from x; eq. (2) of Wang et al. (2019).
 
     Other arguments, result and errors as in :func:`pgd`; with an L2 ball the step follows the unit gradient.
@@ -276,10 +269,9 @@ def fgsm(model: nn.Module, x: Tensor, y: Tensor, ball: Ball, **options: Any) -> 
     return pgd(model, x, y, ball, steps=1, step_size=lambda k: ball.eps, random_start=False, **options)
 
 
-@_called_like(pgd)
 def cw(
     model: nn.Module, x: Tensor, y: Tensor, ball: Ball, *, steps: int = 30, kappa: float = 0.0, **options: Any
-) -> Tensor | tuple[Tensor, Trace]:
+) -> Any:
     """Carlini and Wagner's margin, maximised over the ball by PGD (the L-infinity version of Wang et al., section 5.1).
 
     The loss is min(max_{j != y} z_j - z_y, kappa): with the default ``kappa=0`` an example rests, with a zero
@@ -312,10 +304,7 @@ def _start(
 ) -> Tensor:
     if start is None:
         return ball.sample(x, generator=generator) if random_start else x
-    checks.images("start", start, ball.box)
-    checks.alike("start", start, "x", x)
-    if not bool(ball.contains(start, x).all()):
-        raise ValueError(f"start must lie in the ball of radius {ball.eps:g} around x; some examples do not")
+    gradients.check_inside("start", start, x, ball)
     return start
 
 

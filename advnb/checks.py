@@ -12,6 +12,11 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
+__all__ = [
+    "Box", "NotFinite", "alike", "at_least", "box", "choice", "class_labels", "columns", "count", "eval_mode", "images",
+    "per_example", "positive", "real_targets", "share",
+]  # fmt: skip
+
 Box = tuple[float, float]
 
 BOX_TOLERANCE = 1e-5
@@ -123,14 +128,19 @@ def alike(
     return a
 
 
-def class_labels(y: Tensor, n: int, classes: int | None = None) -> Tensor:
-    """Return ``y`` if it holds ``n`` int64 class indices in [0, classes); raised otherwise."""
+def per_example(y: Tensor, n: int, noun: str = "label") -> Tensor:
+    """Return ``y`` if it is a tensor with one ``noun`` for each of ``n`` examples; raised otherwise."""
     if not isinstance(y, Tensor):
         raise TypeError(f"y must be a torch.Tensor; got {type(y).__name__}")
-    if y.dtype != torch.int64:
-        raise TypeError(f"y must hold class indices as torch.int64; got {y.dtype}")
     if y.shape != (n,):
-        raise ValueError(f"y must have shape ({n},), one label an example; got {tuple(y.shape)}")
+        raise ValueError(f"y must have shape ({n},), one {noun} an example; got {tuple(y.shape)}")
+    return y
+
+
+def class_labels(y: Tensor, n: int, classes: int | None = None) -> Tensor:
+    """Return ``y`` if it holds ``n`` int64 class indices in [0, classes); raised otherwise."""
+    if per_example(y, n).dtype != torch.int64:
+        raise TypeError(f"y must hold class indices as torch.int64; got {y.dtype}")
     low, high = (int(bound) for bound in torch.aminmax(y))
     if low < 0 or (classes is not None and high >= classes):
         top = "the number of classes" if classes is None else classes
@@ -140,11 +150,7 @@ def class_labels(y: Tensor, n: int, classes: int | None = None) -> Tensor:
 
 def real_targets(y: Tensor, n: int, *, signs: bool = False) -> Tensor:
     """Return ``y`` if it holds ``n`` finite real targets (only -1 and +1 when ``signs``); raised otherwise."""
-    if not isinstance(y, Tensor):
-        raise TypeError(f"y must be a torch.Tensor; got {type(y).__name__}")
-    if y.shape != (n,):
-        raise ValueError(f"y must have shape ({n},), one target an example; got {tuple(y.shape)}")
-    if not bool(torch.isfinite(y.double()).all()):
+    if not bool(torch.isfinite(per_example(y, n, "target").double()).all()):
         raise ValueError("y must be finite; it holds NaN or infinity")
     if signs and not bool((y.abs() == 1).all()):
         raise ValueError(f"y must hold the labels -1 and +1; got {sorted(set(y.tolist()))[:5]}")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from advnb import checks, gradients, losses
+from advnb import gradients, losses
 from advnb.balls import Ball
 from advnb.losses import AnyLoss
 
@@ -46,30 +46,13 @@ def convergence(
 ) -> Convergence:
     """Measure FOSC, its share of the ball's reach, the loss and the gradient's norm at ``x_adv``; one gradient.
 
-    Parameters
-    ----------
-    model
-        Returns logits (n, classes), or one output (n,) for the losses ``"logistic"`` and ``"squared"``.
-    x_adv, x
-        Points (n, ...) and the clean examples in whose ball they lie, in the units of ``ball.eps``.
-    y
-        Targets (n,), int64 class indices for the classification losses.
-    loss
-        A name from :data:`advnb.losses.LOSSES` or a callable (output, y) -> (n,).
-    chunk
-        Examples a forward pass; by default 64 images on a CPU and everything on an accelerator.
-    allow_train_mode
-        Insist on a model in train mode (its buffers are restored afterwards).
-
-    Raises
-    ------
-    ValueError, TypeError
-        If ``x_adv`` leaves the ball or the box, the model is in train mode, the loss is reduced, a label has no logit
-        or a gradient is not finite.
+    ``x_adv`` (n, ...) lies in the ``ball`` around ``x``; the other arguments are those of :func:`advnb.attacks.pgd`.
+    Raises ValueError or TypeError if ``x_adv`` leaves the ball or the box, the model is in train mode, the loss is
+    reduced, a label has no logit or a gradient is not finite.
     """
     objective = losses.resolve(loss)
     gradients.check_problem(model, x, y, ball, objective, allow_train_mode)
-    _check_inside(x_adv, x, ball)
+    gradients.check_inside("x_adv", x_adv, x, ball)
     x_adv, x, parts = x_adv.detach(), x.detach(), []
     with gradients.frozen(model):
         gradients.check_model(model, x_adv, y, objective)
@@ -90,14 +73,3 @@ def fosc(model: nn.Module, x_adv: Tensor, x: Tensor, y: Tensor, ball: Ball, **op
     reach 0. Options (``loss``, ``chunk``, ``allow_train_mode``) and errors as in :func:`convergence`.
     """
     return convergence(model, x_adv, x, y, ball, **options).fosc
-
-
-def _check_inside(x_adv: Tensor, x: Tensor, ball: Ball) -> None:
-    checks.images("x_adv", x_adv)
-    checks.alike("x_adv", x_adv, "x", x)
-    outside = ~ball.contains(x_adv, x)
-    if bool(outside.any()):
-        raise ValueError(
-            f"x_adv must lie in the ball of radius {ball.eps:g} around x, and in its box; {int(outside.sum())} of "
-            f"{len(x)} examples do not, by up to {ball.violation(x_adv, x).max().item():.3g}"
-        )

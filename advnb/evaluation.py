@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from advnb import checks, gradients, losses, statistics
+from advnb import checks, gradients, losses
 from advnb.data import Examples, Split, as_split
 
 if TYPE_CHECKING:
@@ -44,26 +44,13 @@ def accuracy(
 ) -> float:
     """Return the fraction of ``data`` that ``model`` classifies correctly, in [0, 1], clean or attacked.
 
-    Parameters
-    ----------
-    model, data
-        A model in eval mode, and examples on its device.
-    attack
-        Crafts each batch before it is classified.
-    batch
-        Examples at a time. A random attack draws batch by batch, so its draws depend on this size.
-    generator
-        Handed to the attack if it takes one.
-    progress
-        Show a progress bar.
-    allow_train_mode
-        Evaluate in train mode all the same; the attack must be told separately. Buffers are restored.
+    ``model`` is in eval mode and the examples are on its device. ``attack`` crafts each ``batch`` of them before it is
+    classified; it is handed the ``generator`` if it takes one. A random attack draws batch by batch, so its draws
+    depend on that size. ``progress`` shows a bar. ``allow_train_mode`` evaluates in train mode all the same (buffers
+    are restored); the attack must be told separately.
 
-    Raises
-    ------
-    ValueError, TypeError
-        On a model in train mode, labels without a logit, outputs that are not finite, an empty set, data on
-        another device, or an attack that returns something else than a batch like ``x``.
+    Raises ValueError or TypeError on a model in train mode, labels without a logit, outputs that are not finite, an
+    empty set, data on another device, or an attack that returns something else than a batch like ``x``.
     """
     split = as_split(data)
     _check_model("model", model, split.x, allow_train_mode)
@@ -93,11 +80,8 @@ def white_box(
     ``batch``. Adding, renaming or reordering models or adding attacks therefore changes no other number, and
     all models meet the same draws.
 
-    Raises
-    ------
-    ValueError, TypeError
-        As :func:`accuracy`; also for no models, no attacks, or a confidence outside (0, 1). All models are
-        checked before the first is attacked.
+    Raises as :func:`accuracy`; also for no models, no attacks, or a confidence outside (0, 1). All models are
+    checked before the first is attacked.
     """
     results = _results(
         {"models": models}, data, attacks, seed=seed, confidence=confidence, batch=batch, progress=progress,
@@ -125,12 +109,7 @@ def table(
     """Lay out the result of :func:`white_box` as ``rows`` x ``columns`` of "87.4 [86.1, 88.6]" (percent).
 
     The order of both is that of their first appearance. For :func:`transfer` select one attack and give
-    ``rows="source", columns="target"``.
-
-    Raises
-    ------
-    ValueError
-        If a column is missing, or a cell would hold more than one result.
+    ``rows="source", columns="target"``. Raises if a column is missing, or a cell would hold more than one result.
     """
     if missing := {rows, columns, "accuracy", "low", "high"} - set(results.columns):
         raise ValueError(
@@ -207,7 +186,9 @@ def _attacked(
 
 def _summary(correct: Tensor, loss: Tensor, confidence: float) -> dict[str, float]:
     hits, n = int(correct.sum()), len(correct)
-    low, high = statistics.wilson(hits, n, confidence=confidence)
+    from advnb.statistics import wilson  # here, because it takes scipy and pandas a second to be imported
+
+    low, high = wilson(hits, n, confidence=confidence)
     return {"accuracy": hits / n, "low": low, "high": high, "n": n, "loss": float(loss.double().mean())}
 
 
@@ -239,11 +220,10 @@ def _score(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         output = model(x)
     loss = losses.resolve("logistic" if output.ndim == 1 else "cross_entropy")
     loss.check_targets(y, len(x))
-    loss.check_output(output, y)
+    loss.check_output(output, len(x), y)
     if not bool(torch.isfinite(output).all()):
         raise ValueError("the model returned NaN or infinity: check its weights and the size of its logits")
-    correct = output * y > 0 if output.ndim == 1 else output.argmax(1) == y
-    return correct, losses.values(loss, output, y)
+    return losses.correct(output, y), losses.values(loss, output, y)
 
 
 def _generator(seed: int, attack: str) -> torch.Generator:

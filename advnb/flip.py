@@ -18,6 +18,8 @@ from torch import Tensor
 from advnb import checks
 from advnb.models import TwoLayer
 
+__all__ = ["Flip", "minimal_flip"]
+
 UNITS_AT_ONCE = 2_000_000
 """Preactivations held at a time: examples are taken in chunks of this many over the width."""
 
@@ -56,24 +58,12 @@ def minimal_flip(net: TwoLayer, x: Tensor, *, direction: Literal["both", "descen
     (Appendix B) takes the sign -sign f(x), which lowers |f| to first order. f is not monotone on the line, so a
     step the other way, which raises |f| first, can still be the shorter one, or the only one.
 
-    Parameters
-    ----------
-    net
-        A two-layer ReLU network, with or without biases, in float32 or float64.
-    x
-        Examples (n, d) or (n, ...), in the dtype and on the device of ``net``.
-    direction
-        ``"both"`` looks along the whole line; ``"descent"`` only where eta has the sign of -f(x), as the paper does.
+    ``net`` is a two-layer ReLU network in float32 or float64, with or without biases, and ``x`` (n, d) or (n, ...) are
+    of its dtype and on its device. ``direction="both"`` looks along the whole line, ``"descent"`` only where eta has
+    the sign of -f(x), as the paper does. In the result eta is 0 where f(x) = 0, and infinite where the gradient is zero
+    and f is not, or where the line has no zero; never NaN.
 
-    Returns
-    -------
-    A :class:`Flip`. eta is 0 where f(x) = 0, and infinite where the gradient is zero and f is not, or where the
-    line has no zero; never NaN.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If ``net`` is not a :class:`TwoLayer` with ReLU, or ``x`` is not a finite batch of its dimension, dtype, device.
+    Raises TypeError or ValueError if ``net`` is not a :class:`TwoLayer` with ReLU, or ``x`` no finite batch for it.
     """
     _check(net, x)
     checks.choice("direction", direction, ("both", "descent"))

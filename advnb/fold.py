@@ -15,18 +15,16 @@ from torch import Tensor, fx, nn
 
 from advnb import checks
 
+__all__ = ["fold"]
+
 
 def fold(model: nn.Module) -> nn.Module:
     """Return a copy of ``model``, in eval mode, whose forward and input gradient cost less.
 
     The copy computes the same function up to rounding: in float32 a pixel in 1e3 to 1e5 may take the other sign in
     an attack, so compare accuracies and losses, not pixels. It shares no weights with ``model``: fold again after
-    training it further. A model that ``torch.fx`` cannot trace comes back as a plain copy.
-
-    Raises
-    ------
-    ValueError
-        If the model is in train mode, where BatchNorm is not an affine map.
+    training it further. A model that ``torch.fx`` cannot trace comes back as a plain copy. Raises if the model is in
+    train mode, where BatchNorm is not an affine map.
     """
     checks.eval_mode(model)
     twin = copy.deepcopy(model)

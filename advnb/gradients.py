@@ -15,6 +15,11 @@ from advnb import checks, losses
 from advnb.balls import Ball, check_ball
 from advnb.losses import AnyLoss, Loss
 
+__all__ = [
+    "check_finite", "check_inside", "check_model", "check_problem", "chunks", "frozen", "largest_entry",
+    "loss_and_gradient",
+]  # fmt: skip
+
 CPU_CHUNK = 64
 """Images a forward pass on a CPU: larger batches cost more a row there (page faults in the allocator)."""
 
@@ -31,14 +36,23 @@ def check_problem(
 
 
 def check_model(model: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> Tensor:
-    """Return a few outputs of ``model``; raised if a label has no logit, before anything else is computed."""
-    few = slice(2)  # two: BatchNorm in train mode refuses a batch of one
+    """Return a few outputs of ``model``; raised if a label of ``y`` has no logit, before anything else is computed."""
+    few = x[:2]  # two: BatchNorm in train mode refuses a batch of one
     with torch.no_grad():
-        output = model(x[few])
-    loss.check_output(output, y[few])
-    if loss.targets == "classes":
-        checks.class_labels(y, len(y), output.shape[1])
+        output = model(few)
+    loss.check_output(output, len(few), y)
     return output
+
+
+def check_inside(name: str, x_adv: Tensor, x: Tensor, ball: Ball) -> None:
+    """Raise unless ``x_adv`` is a batch like ``x`` inside the ball around it."""
+    checks.alike(name, checks.images(name, x_adv), "x", x)
+    outside = ~ball.contains(x_adv, x)
+    if bool(outside.any()):
+        raise ValueError(
+            f"{name} must lie in the ball of radius {ball.eps:g} around x, and in its box; {int(outside.sum())} of "
+            f"{len(x)} examples do not, by up to {ball.violation(x_adv, x).max().item():.3g}"
+        )
 
 
 def chunks(x: Tensor, size: int | None) -> list[slice]:

@@ -15,6 +15,11 @@ from torch import Tensor
 
 from advnb import checks
 
+__all__ = [
+    "LOSSES", "AnyLoss", "Loss", "PerExample", "correct", "cross_entropy", "logistic", "margin", "resolve", "squared",
+    "values",
+]  # fmt: skip
+
 PerExample = Callable[[Tensor, Tensor], Tensor]
 """(output of the model, targets) -> one value an example, shape (n,)."""
 
@@ -33,20 +38,17 @@ class Loss(NamedTuple):
         elif self.targets in ("signs", "reals"):
             checks.real_targets(y, n, signs=self.targets == "signs")
 
-    def check_output(self, output: Tensor, y: Tensor) -> None:
-        """Raise unless the model's ``output`` has the shape this loss needs and every label a logit."""
-        n = len(y)
+    def check_output(self, output: Tensor, n: int, y: Tensor) -> None:
+        """Raise unless the model's ``output`` for ``n`` examples fits this loss, and every label of ``y`` a logit."""
+        got = f"; the model returned {tuple(output.shape)}"
         if self.targets == "classes":
             if output.ndim != 2 or len(output) != n or output.shape[1] < 2:
                 raise ValueError(
-                    f"{self.name} needs logits of shape ({n}, classes) with at least two classes; the model "
-                    f"returned {tuple(output.shape)}"
+                    f"{self.name} needs logits of shape ({n}, classes) with at least two classes{got}"
                 )
-            checks.class_labels(y, n, output.shape[1])
+            checks.class_labels(y, len(y), output.shape[1])
         elif self.targets in ("signs", "reals") and output.shape != (n,):
-            raise ValueError(
-                f"{self.name} needs one output an example, shape ({n},); the model returned {tuple(output.shape)}"
-            )
+            raise ValueError(f"{self.name} needs one output an example, shape ({n},){got}")
 
 
 AnyLoss = str | PerExample | Loss
@@ -78,6 +80,11 @@ def logistic(output: Tensor, y: Tensor) -> Tensor:
 def squared(output: Tensor, y: Tensor) -> Tensor:
     """(y - f)^2 for a scalar output f (n,) and real targets y, shape (n,)."""
     return (y - output).square()
+
+
+def correct(output: Tensor, y: Tensor) -> Tensor:
+    """Return which examples are classified correctly, (n,): by the largest logit, or by the sign of one output."""
+    return output.argmax(1) == y if output.ndim == 2 else output.sign() == y.sign()
 
 
 LOSSES = {

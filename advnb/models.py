@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from typing import Literal, TypedDict, Unpack
 
 import torch
@@ -38,24 +37,12 @@ class TwoLayer(nn.Module):
     With ReLU this is the network of Wang et al. (2022), section 2; with softplus log(1 + e^h) and Xavier
     weights that of Deng et al. (2020), section 2. The signs a_s are uniform on {-1, +1} and are not trained.
 
-    Parameters
-    ----------
-    d, m
-        Dimension of the input and width.
-    activation
-        ``"relu"`` (derivative 0 at 0, as in torch) or ``"softplus"``.
-    init
-        ``"lazy"``: w_s ~ N(0, I); ``"xavier"``: w_s ~ N(0, I / d).
-    generator
-        Draws the weights, then the signs; torch's global one if None.
-    bias
-        Adds b (m,) as ``hidden_bias`` and c () as ``top_bias``, both trained and 0 at the start. The papers
-        have neither; the released code of Wang et al. (2022) does.
+    ``d`` is the dimension of the input and ``m`` the width. ``activation`` is ``"relu"`` (derivative 0 at 0, as in
+    torch) or ``"softplus"``; ``init`` is ``"lazy"``, w_s ~ N(0, I), or ``"xavier"``, w_s ~ N(0, I / d). ``generator``
+    draws the weights, then the signs; torch's global one if None. ``bias`` adds b (m,) as ``hidden_bias`` and c () as
+    ``top_bias``, both trained and 0 at the start. The papers have neither; the released code of Wang et al. does.
 
-    Attributes
-    ----------
-    weight
-        W (m, d), the trained parameter. ``signs`` (m,) is a buffer. Both are in the ``state_dict``.
+    ``weight`` is W (m, d), the trained parameter, and ``signs`` (m,) a buffer. Both are in the ``state_dict``.
     """
 
     signs: Tensor
@@ -161,15 +148,8 @@ class Normalise(nn.Module):
         super().__init__()
         if len(mean) != len(std) or not all(value > 0 for value in std):
             raise ValueError(f"normalisation must hold a mean and a std above 0 a channel; got {mean}, {std}")
-        self._values = tuple(mean), tuple(std)
-        self.register_buffer("mean", torch.empty(len(mean), 1, 1))
-        self.register_buffer("std", torch.empty(len(std), 1, 1))
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Set both buffers to what the constructor was given."""
-        for buffer, values in zip((self.mean, self.std), self._values, strict=True):
-            buffer.copy_(torch.tensor(values).view(-1, 1, 1))
+        for name, values in (("mean", mean), ("std", std)):
+            self.register_buffer(name, torch.tensor(values, dtype=torch.get_default_dtype()).view(-1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (x - mean) / std for images (n, c, h, w)."""
@@ -321,11 +301,12 @@ def _build(
         raise ValueError(
             f"normalisation must hold one value for each of {in_channels} channels; got {normalisation[0]}"
         )
-    # On the meta device weights have shapes only: torch's constructors would draw them from the global state.
-    with nullcontext() if generator is None else torch.device("meta"):
-        entry = [] if normalisation is None else [Normalise(*normalisation)]
+    entry = [] if normalisation is None else [Normalise(*normalisation)]
+    with torch.random.fork_rng(
+        devices=[], enabled=generator is not None
+    ):  # torch's constructors draw from there
         model = nn.Sequential(*entry, *layers())
-    return model if generator is None else initialise(model.to_empty(device="cpu"), generator)
+    return model if generator is None else initialise(model, generator)
 
 
 @torch.no_grad()

@@ -16,6 +16,10 @@ from scipy import stats
 
 from advnb import checks
 
+__all__ = [
+    "Exponent", "Statistic", "aggregate", "bootstrap", "crossing", "exponent", "resampled", "thresholds", "wilson",
+]  # fmt: skip
+
 Statistic = Callable[..., Any]
 """(values, axis) -> the statistic along that axis."""
 
@@ -140,15 +144,8 @@ def aggregate(
     for group, part in table.groupby(groups, sort=True, dropna=False):
         for name in names:
             values = part[name].astype(float).groupby(part["seed"]).mean().to_numpy()
-            rows.append(
-                (
-                    *group,
-                    name,
-                    values.mean(),
-                    *bootstrap(values, confidence=confidence, draws=draws, seed=seed),
-                    len(values),
-                )
-            )
+            interval = bootstrap(values, confidence=confidence, draws=draws, seed=seed)
+            rows.append((*group, name, values.mean(), *interval, len(values)))
     return pd.DataFrame(rows, columns=[*groups, "field", "mean", "low", "high", "n"])
 
 

@@ -54,10 +54,7 @@ class Split:
     y: Tensor
 
     def __post_init__(self) -> None:
-        if self.y.shape != (len(self.x),):
-            raise ValueError(
-                f"y must have shape ({len(self.x)},), one label an example; got {tuple(self.y.shape)}"
-            )
+        checks.per_example(self.y, len(self.x))
 
     def __len__(self) -> int:
         return len(self.x)

@@ -5,13 +5,12 @@ the model in eval mode, and the optimiser then takes one step in train mode.
 
 Nothing is drawn from torch's global generators, and they are left as they were found.
 
-``fitting`` has :func:`fit`, ``loop`` its epochs and batches, ``defences`` what a network sees in place of a clean
-batch, ``processes`` training by several of them, ``checkpoints`` the files that a run goes on from.
+``loop`` has :func:`fit` with its epochs and batches, ``defences`` what a network sees in place of a clean batch,
+``processes`` training by several of them, ``checkpoints`` the files that a run goes on from.
 """
 
 from advnb.training.checkpoints import CheckpointError
 from advnb.training.defences import Defence, Standard, Unsecured
-from advnb.training.fitting import fit
-from advnb.training.loop import Diverged
+from advnb.training.loop import Diverged, fit
 
 __all__ = ["CheckpointError", "Defence", "Diverged", "Standard", "Unsecured", "fit"]

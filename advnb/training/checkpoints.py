@@ -16,7 +16,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+__all__ = [
+    "CheckpointError", "describe", "describe_model", "describe_tensors", "load", "refuse_mismatch", "save",
+]  # fmt: skip
+
 FORMAT = "advnb.training.fit/1"
+LEFT = "It was left as it is; move it away or give another path"
 
 
 class CheckpointError(RuntimeError):
@@ -43,13 +48,11 @@ def load(path: Path, keys: set[str]) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises half a dozen unrelated types for a damaged file
         raise CheckpointError(
-            f"checkpoint {path} cannot be read ({type(error).__name__}): it is damaged or something else. "
-            "It was left as it is; move it away or give another path"
+            f"checkpoint {path} cannot be read ({type(error).__name__}): it is damaged or something else. {LEFT}"
         ) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT or not keys <= state.keys():
         raise CheckpointError(
-            f"checkpoint {path} was not written by this version of fit (format {FORMAT!r}). "
-            "It was left as it is; move it away or give another path"
+            f"checkpoint {path} was not written by this version of fit (format {FORMAT!r}). {LEFT}"
         )
     return state
 

@@ -75,16 +75,11 @@ class Unsecured(Defence):
 class Standard(Defence):
     """Train on PGD's adversarial examples alone (Madry et al.; "Standard" in Wang et al. 2019, section 5).
 
-    Parameters
-    ----------
-    ball, steps, step_size, random_start, loss, autocast
-        As in :func:`advnb.attacks.pgd`: ``steps`` steps of ``step_size`` (default eps / 4) inside ``ball``.
-    train_mode
-        Attack the network as it is being updated, with batch statistics and dropout. By default the attack sees
-        it in eval mode, as a later attacker will.
-    fold
-        Attack a folded copy (:func:`advnb.fold.fold`), made anew for each batch: the same function up to rounding. On
-        the 4-layer MNIST CNN with 10 steps that takes 0.36 of the time (batch 128, one CPU core, PyTorch 2.13).
+    ``ball``, ``steps``, ``step_size``, ``random_start``, ``loss`` and ``autocast`` are those of
+    :func:`advnb.attacks.pgd`. With ``train_mode`` the network is attacked as it is being updated, with batch statistics
+    and dropout; by default the attack sees it in eval mode, as a later attacker will. With ``fold`` a folded copy is
+    attacked (:func:`advnb.fold.fold`), made anew for each batch: the same function up to rounding. On the 4-layer MNIST
+    CNN with 10 steps that takes 0.36 of the time (batch 128, one CPU core, PyTorch 2.13).
     """
 
     ball: Ball

@@ -1,4 +1,4 @@
-"""The training loop: epochs, batches and updates, the same for every defence. :func:`advnb.training.fit` drives it.
+"""The training loop: :func:`fit`, its settings, epochs, batches and updates, the same for every defence.
 
 All randomness is a function of (seed, epoch, batch): nothing is drawn from the global generators, and there is no
 generator whose state could be lost. Modules that insist on the global ones (dropout) find them seeded by the
@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,12 +21,16 @@ from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import MultiStepLR
 from tqdm.auto import tqdm
 
-from advnb import checks, losses
-from advnb.data import Split
+from advnb import checks, gradients, losses
+from advnb.data import Dataset, Examples, Split, as_split
 from advnb.losses import AnyLoss, Loss
-from advnb.training import checkpoints
+from advnb.training import checkpoints, processes
 from advnb.training.defences import Defence
-from advnb.training.processes import Ranks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Augment", "Callback", "Diverged", "Evaluate", "MakeOptimizer", "Row", "Run", "Settings", "fit"]
 
 Row = dict[str, Any]
 Augment = Callable[[Tensor, torch.Generator], Tensor]
@@ -44,6 +47,104 @@ ORDER, NOISE, MODULES = 1, 2, 3
 
 class Diverged(ArithmeticError):
     """Raised if the loss or the weights stop being finite. The last checkpoint is from before that."""
+
+
+def fit(
+    model: nn.Module,
+    data: Dataset | Examples,
+    defence: Defence,
+    *,
+    epochs: int,
+    batch: int = 128,
+    lr: float = 0.01,
+    momentum: float = 0.9,
+    weight_decay: float = 1e-4,
+    milestones: Sequence[int] = (),
+    factor: float = 0.1,
+    optimizer: str | MakeOptimizer = "sgd",
+    loss: AnyLoss = "cross_entropy",
+    augment: Augment | None = None,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+    evaluate: Evaluate | None = None,
+    callback: Callback | None = None,
+    checkpoint: str | Path | None = None,
+    checkpoint_every: int = 1,
+    resume: bool = True,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Train ``model`` in place against ``defence``, leave it in eval mode, and return the history of its epochs.
+
+    Parameters
+    ----------
+    model, data, defence
+        ``data`` is a Dataset (its training half), a Split or a pair (x, y): x (n, ...), y (n,) class indices, or real
+        targets for a model with one output. It is kept on the device; a batch is an index.
+    epochs, batch, seed
+        Passes over the data, examples an update (the last batch may be smaller), and the seed of all randomness.
+    lr, momentum, weight_decay, optimizer
+        ``"sgd"``, ``"adam"`` (which has no use for ``momentum``), or a callable ``optimizer(parameters, lr=lr)``.
+    milestones, factor
+        The learning rate is multiplied by ``factor`` once that many epochs are finished.
+    loss
+        What the update minimises, as a mean over the batch; a name from ``advnb.losses`` or (output, y) -> (n,).
+    augment
+        ``augment(x, generator)`` returns another batch of the same shape, before the defence sees it.
+    device
+        Where to train; by default where the model is. The model stays there.
+    evaluate
+        ``evaluate(model)`` after each epoch, in eval mode, returns further columns of the history.
+    callback
+        ``callback(model, row)`` after each epoch, before it is stored; a true result ends the training.
+    checkpoint, checkpoint_every, resume
+        A file to store the run in, every so many epochs and at the end. If it exists the run goes on from it, or
+        returns at once when it was finished; weights of ``model`` are then replaced. ``epochs`` may have grown.
+
+    Returns
+    -------
+    One row an epoch: ``epoch`` (from 1), ``lr``, ``loss`` (on the crafted batches), ``accuracy`` (clean batches in eval
+    mode, just before they are used; one more forward pass, unless the defence returns the clean batch),
+    ``adversarial_accuracy`` (crafted batches, from the update's own pass in train mode), ``seconds``, and the
+    columns of ``evaluate``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        On settings out of range, empty data, labels without a logit, a reduced loss.
+    Diverged
+        When the loss or a weight is NaN or infinite, naming epoch and batch.
+    CheckpointError
+        When the file is damaged or belongs to a run with other settings; the file is left as it is.
+
+    Notes
+    -----
+    A resumed run equals an uninterrupted one bit for bit on a CPU, ``seconds`` apart. Under ``torchrun`` the same call
+    shares each batch between the processes (DistributedDataParallel) and matches one process up to rounding,
+    except that BatchNorm in train mode sees its own process's rows only (``nn.SyncBatchNorm`` mends that on GPUs).
+    """
+    import pandas as pd
+
+    settings = Settings(
+        epochs, batch, lr, momentum, weight_decay, tuple(milestones), factor, optimizer, loss, augment, seed,
+        checkpoint_every,
+    )  # fmt: skip
+    if not isinstance(defence, Defence):
+        raise TypeError(f"defence must be a Defence such as Unsecured(); got {defence!r}")
+    home = _device(model)
+    place = processes.own_device(home if device is None else torch.device(device))
+    split = as_split(data.train if isinstance(data, Dataset) else data).to(place)
+    settings.objective.check_targets(split.y, len(split))
+    output = gradients.check_model(model.to(place).eval(), split.x, split.y, settings.objective)
+    losses.values(settings.objective, output, split.y[: len(output)])  # a reduced loss is refused here
+    cuda = [place] if place.type == "cuda" else []
+    with (
+        torch.random.fork_rng(cuda),
+        processes.join(place) as group,
+    ):  # the group must outlive the run: it has no name
+        history = Run(model, defence, settings, split, group).train(
+            None if checkpoint is None else Path(checkpoint), resume, evaluate, callback, progress
+        )
+    return pd.DataFrame(history)
 
 
 @dataclass(frozen=True)
@@ -102,7 +203,7 @@ class Run:
     """A training run between two epochs: weights, optimiser, schedule and the history so far."""
 
     def __init__(
-        self, model: nn.Module, defence: Defence, settings: Settings, split: Split, group: Ranks
+        self, model: nn.Module, defence: Defence, settings: Settings, split: Split, group: processes.Ranks
     ) -> None:
         self.model, self.defence, self.settings = model, defence, settings
         self.split, self.group = split, group
@@ -151,7 +252,10 @@ class Run:
     def epoch(self, epoch: int, bar: tqdm) -> Row:
         """Pass over the data once; return the row of history that it makes."""
         began, seed, rate = time.perf_counter(), self.settings.seed, self.optimizer.param_groups[0]["lr"]
-        _seed_modules(_derive(seed, epoch, 0, MODULES + self.group.rank), self.device)
+        torch.default_generator.manual_seed(_derive(seed, epoch, 0, MODULES + self.group.rank))
+        if self.device.type == "cuda":  # this one, and no other
+            with torch.cuda.device(self.device):
+                torch.cuda.manual_seed(torch.initial_seed())
         shuffle = torch.Generator().manual_seed(_derive(seed, epoch, 0, ORDER))
         order = torch.randperm(len(self.split), generator=shuffle).to(self.device)
         sums = np.zeros(3)
@@ -161,7 +265,7 @@ class Run:
         self.schedule.step()
         with torch.no_grad():
             self.defence.after_epoch(self.model, epoch)
-        if not _finite(self.model):
+        if not all(bool(torch.isfinite(parameter).all()) for parameter in self.model.parameters()):
             raise Diverged(_where("a weight is NaN or infinite", epoch, number))
         self.group.share_buffers(self.model.eval())
         loss, clean, crafted = (sums / len(self.split)).tolist()
@@ -179,10 +283,13 @@ class Run:
         mine, weight = self.group.share(len(x))
         x, y, start = x[mine], y[mine], start[mine]
         x_adv = self.craft(x, y, start, noise, epoch, number)
-        clean = None if x_adv is x else self.clean_hits(x, y)
+        clean = None
+        if x_adv is not x:
+            with torch.no_grad():
+                clean = losses.correct(self.model.eval()(x), y).sum()
         output = self.network.train()(x_adv)
         loss = weight * losses.values(self.objective, output, y).sum()
-        crafted = weight * _hits(output, y)
+        crafted = weight * losses.correct(output, y).sum()
         local = torch.stack([loss.detach(), crafted if clean is None else weight * clean, crafted])
         sums = self.group.total(local.tolist(), self.device)
         if not math.isfinite(sums[0]):
@@ -202,15 +309,9 @@ class Run:
         try:
             x_adv = self.defence.craft(self.model, x, y, epoch=epoch, generator=noise, start=start)
         except checks.NotFinite as error:
-            raise Diverged(
-                _where("the attack met a gradient that is NaN or infinite", epoch, number)
-            ) from error
+            what = "the attack met a gradient that is NaN or infinite"
+            raise Diverged(_where(what, epoch, number)) from error
         return x if x_adv is x else checks.alike("the result of craft", x_adv, "its batch", x).detach()
-
-    def clean_hits(self, x: Tensor, y: Tensor) -> Tensor:
-        """Count the right answers on a clean batch, in eval mode."""
-        with torch.no_grad():
-            return _hits(self.model.eval()(x), y)
 
     def open(self, path: Path, resume: bool) -> None:
         """Take up the run stored at ``path`` if there is one; refuse it before anything is changed."""
@@ -247,21 +348,9 @@ class Run:
 
 def _columns(extra: Mapping[str, float], row: Row) -> Row:
     """Return what ``evaluate`` returned as plain numbers, which a checkpoint can hold."""
-    taken = sorted(extra.keys() & row.keys())
-    if taken:
-        raise ValueError(
-            f"evaluate must use other names than the history's own columns; got {', '.join(taken)}"
-        )
+    if taken := ", ".join(sorted(extra.keys() & row.keys())):
+        raise ValueError(f"evaluate must use other names than the history's own columns; got {taken}")
     return {name: float(value) for name, value in extra.items()}
-
-
-def _hits(output: Tensor, y: Tensor) -> Tensor:
-    """Count the right answers: the largest logit, or the right sign of a single output."""
-    return (output.argmax(1) == y if output.ndim == 2 else output.sign() == y.sign()).sum()
-
-
-def _finite(model: nn.Module) -> bool:
-    return all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters())
 
 
 def _where(what: str, epoch: int, number: int) -> str:
@@ -276,16 +365,13 @@ def _derive(seed: int, epoch: int, number: int, purpose: int) -> int:
     return int(np.random.SeedSequence((seed, epoch, number, purpose)).generate_state(1, np.uint64)[0] >> 1)
 
 
-def _seed_modules(seed: int, device: torch.device) -> None:
-    """Seed the global generators of the CPU and of ``device``, and of no other device."""
-    torch.default_generator.manual_seed(seed)
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            torch.cuda.manual_seed(seed)
-
-
-@contextmanager
-def own_random_state(device: torch.device) -> Iterator[None]:
-    """Put the global generators back, at the end of the block, to where they were."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        yield
+def _device(model: nn.Module) -> torch.device:
+    """Return where the trained parameters of ``model`` are; raises if there are none."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module; got {type(model).__name__}")
+    devices = {parameter.device for parameter in model.parameters() if parameter.requires_grad}
+    if len(devices) != 1:
+        raise ValueError(
+            f"model must have parameters that require gradients, on one device; found {len(devices)}"
+        )
+    return devices.pop()
