@@ -1,4 +1,8 @@
-"""The command line: ``python -m advnb list | run | status | verify | claims | data`` (``-h`` tells more about each)."""
+"""The command line, ``python -m advnb`` or ``advnb``; ``-h`` lists the commands and tells more about each.
+
+A command is a function of the package of papers and of its own arguments, which ``_parser`` names: it prints and
+returns the exit code.
+"""
 
 from __future__ import annotations
 
@@ -6,119 +10,105 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import pandas as pd
-
 from advnb import data
 from advnb.data import sources
-from advnb.experiments import Experiment, Outcome, find, run, verify
-from advnb.experiments.declare import SCALES
+from advnb.experiments import SCALES, Experiment, Outcome, find, run, verify
 from advnb.experiments.read import results_folder
 from advnb.experiments.store import NotStored, ResultsError, ResultsFile, settled
 from advnb.experiments.verification import VerificationError
 
-USAGE_ERROR = 2
-INTERRUPTED = 130
+__all__ = ["main"]
 
-Experiments = dict[str, Experiment]
+SHOWN_ERRORS = 10
+
+Package = str | ModuleType
 
 
-def main(argv: Sequence[str] | None = None, package: str | ModuleType = "advnb.papers") -> int:
+def main(argv: Sequence[str] | None = None, package: Package = "advnb.papers") -> int:
     """Run one command and return its exit code.
 
-    0: done, also when a time limit has left trials to do. 1: a trial has raised, a stored number could not be
-    had again, or a results file is damaged. 2: the command cannot be carried out as given. 130: interrupted.
-    ``package`` is where experiments are looked for.
+    0: done, also when a time limit has left trials to do. 1: a trial has raised, now or before, a stored number
+    could not be had again, or a results file is damaged. 2: the command cannot be carried out as given. 130:
+    interrupted. ``package`` is where experiments are looked for.
     """
-    arguments = _parser().parse_args(argv)
-    arguments.package = package
-    command: Callable[[argparse.Namespace, Experiments], int] = arguments.command
+    arguments = vars(_parser().parse_args(argv))
+    command: Callable[..., int] = arguments.pop("command")
     try:
-        return command(arguments, {} if command is _data else find(package))
+        return command(package, **arguments)
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ResultsError, VerificationError, sources.DataError) as error:
+    except VerificationError as error:
+        _show(error.report.to_dict("records"), "no field could be compared")
+        return _complain(error, 1)
+    except (ResultsError, sources.DataError) as error:
         return _complain(error, 1)
     except (ValueError, NotStored, ConnectionError, ModuleNotFoundError) as error:
-        return _complain(error, USAGE_ERROR)
+        return _complain(error, 2)
     except KeyboardInterrupt:
-        return _complain(
-            "interrupted: what has finished is stored; the same command goes on from there", INTERRUPTED
-        )
+        return _complain("interrupted: what has finished is stored; the same command goes on", 130)
 
 
-def _list(arguments: argparse.Namespace, experiments: Experiments) -> int:
+def _list(package: Package) -> int:
     """Print each experiment with the number of its trials at each scale."""
-    rows = [
-        {
-            "experiment": name,
-            **{scale: len(one.trials(scale)) if scale in one.scales else "-" for scale in SCALES},
-            "what": next(iter((one.trial.__doc__ or "").strip().splitlines()), ""),
-        }
-        for name, one in experiments.items()
-    ]
-    _show(pd.DataFrame(rows), "no experiments are declared")
+    rows = []
+    for name, one in find(package).items():
+        counts = {scale: len(one.trials(scale)) if scale in one.scales else "-" for scale in SCALES}
+        what = (one.trial.__doc__ or "").strip().partition("\n")[0]
+        rows.append({"experiment": name, **counts, "what": what})
+    _show(rows, "no experiments are declared")
     return 0
 
 
-def _run(arguments: argparse.Namespace, experiments: Experiments) -> int:
+def _run(package: Package, name: str, scale: str, quiet: bool, **options: Any) -> int:
     """Run one experiment and say what has become of its trials."""
-    experiment = _experiment(arguments.name, experiments)
-    outcome = run(
-        experiment,
-        arguments.scale,
-        jobs=arguments.jobs,
-        backend=arguments.backend,
-        address=arguments.address,
-        device=arguments.device,
-        seeds=_seeds(arguments.seeds),
-        only=_only(arguments.only),
-        time_limit=arguments.time_limit,
-        retry_errors=arguments.retry_errors,
-        progress=not arguments.quiet,
-        results=arguments.results,
-    )
-    print(_told(f"{experiment.name} at {arguments.scale} scale", outcome))
-    return 1 if outcome.failed else 0
+    seeds, only = options.pop("seeds"), defaultdict(list)
+    for parameter, value in options.pop("only"):
+        only[parameter].append(value)
+    options["seeds"] = seeds and [seed for word in seeds for seed in word]
+    outcome = run(_experiment(package, name), scale, only=only, progress=not quiet, **options)
+    print(_told(f"{name} at {scale} scale", outcome))
+    return 1 if outcome.errors else 0
 
 
 def _told(title: str, outcome: Outcome) -> str:
-    parts = [f"{outcome.asked} trials", f"{outcome.before} done before", f"{outcome.stored} stored now"]
-    parts += [f"{outcome.elsewhere} stored by another process"] if outcome.elsewhere else []
-    parts += [f"{outcome.left} left: the time is up, the same command goes on"] if outcome.left else []
-    parts += (
-        [f"{outcome.failed} failed ({outcome.error}); --retry-errors tries them again"]
-        if outcome.failed
-        else []
-    )
-    return f"{title}: {', '.join(parts)}"
+    told = [f"{outcome.asked} trials", f"{outcome.before} done before", f"{outcome.stored} stored now"]
+    more = {
+        "settled by another process": outcome.elsewhere,
+        "left: the time is up, the same command goes on": outcome.left,
+        "failed": outcome.failed,
+        "failed before": outcome.failed_before,
+    }
+    told += [f"{count} {what}" for what, count in more.items() if count]
+    errors = outcome.errors[:SHOWN_ERRORS] + ["..."] * (len(outcome.errors) > SHOWN_ERRORS)
+    advice = ["--retry-errors tries them again"] if errors else []
+    return "\n  ".join([f"{title}: {', '.join(told)}", *errors, *advice])
 
 
-def _status(arguments: argparse.Namespace, experiments: Experiments) -> int:
+def _status(package: Package, name: str | None, results: str | None) -> int:
     """Print what is stored of each experiment at each scale; tell of damaged files and go on."""
-    chosen = [_experiment(arguments.name, experiments)] if arguments.name else list(experiments.values())
     rows: list[dict[str, Any]] = []
-    damage: list[ResultsError] = []
-    for experiment in chosen:
+    code = 0
+    for experiment in [_experiment(package, name)] if name else find(package).values():
         for scale in experiment.scales:
             try:
-                rows.append(_stored(experiment, scale, results_folder(arguments.results)))
+                rows.append(_stored(experiment, scale, results_folder(results)))
             except ResultsError as error:
-                damage.append(error)
-    _show(pd.DataFrame(rows), "nothing can be shown" if damage else "no experiments are declared")
-    for problem in damage:
-        _complain(problem, 1)
-    return 1 if damage else 0
+                code = _complain(error, 1)
+    _show(rows, "nothing can be shown" if code else "no experiments are declared")
+    return code
 
 
 def _stored(experiment: Experiment, scale: str, folder: Path) -> dict[str, Any]:
     file = ResultsFile(folder, experiment.name, scale)
-    stored = settled(file.read()) if file.path.exists() else {}
+    lines = file.read() if file.path.exists() else []
+    stored = settled(lines)
     wanted = {trial.key for trial in experiment.trials(scale)}
     good = {key for key, record in stored.items() if "values" in record}
     origins = [record["provenance"] for record in stored.values()]
@@ -129,103 +119,63 @@ def _stored(experiment: Experiment, scale: str, folder: Path) -> dict[str, Any]:
         "stored": len(wanted & good),
         "failed": len(wanted & (stored.keys() - good)),
         "others": len(good - wanted),
+        "+changes": sum(str(line["provenance"].get("commit")).endswith("+changes") for line in lines),
         "hours": f"{sum(origin['seconds'] for origin in origins) / 3600:.2f}",
         "devices": ", ".join(sorted({origin["device_name"] for origin in origins})) or "-",
         "last": max((origin["date"][:10] for origin in origins), default="-"),
     }
 
 
-def _verify(arguments: argparse.Namespace, experiments: Experiments) -> int:
+def _verify(package: Package, name: str, **options: Any) -> int:
     """Run a sample of the stored trials again and print how far the numbers deviate."""
-    experiment = _experiment(arguments.name, experiments)
-    options = {name: getattr(arguments, name) for name in ("sample", "scale", "device", "seed", "results")}
-    try:
-        _show(verify(experiment, **options))
-    except VerificationError as error:
-        _show(error.report)
-        raise
+    _show(verify(_experiment(package, name), **options).to_dict("records"))
     return 0
 
 
-def _claims(arguments: argparse.Namespace, experiments: Experiments) -> int:
+def _claims(package: Package, where: bool, write: bool, results: str | None) -> int:
     """Judge all claims on what is stored; say what differs from what is written down, or write it down."""
     from advnb.book import ledger
 
-    if arguments.where:
-        print(ledger.where_is_what(arguments.package))
+    if where:
+        print(ledger.where_is_what(package))
         return 0
-    found = ledger.pages(arguments.package)
-    if arguments.write:
-        changed = [name for name, page in found.items() if ledger.write(page, arguments.results)]
+    found = ledger.pages(package)
+    if write:
+        changed = [name for name, page in found.items() if ledger.write(page, results)]
         print(f"{len(found)} pages judged; written: {', '.join(changed) or 'nothing has changed'}")
         return 0
-    said = [line for page in found.values() for line in ledger.differences(page, arguments.results)]
-    print(
-        "\n".join(said)
-        or f"{sum(len(page.claims) for page in found.values())} claims are as they are written down"
-    )
+    said = [line for page in found.values() for line in ledger.differences(page, results)]
+    claims = sum(len(page.claims) for page in found.values())
+    print("\n".join(said) or f"{claims} claims are as they are written down")
     return 1 if said else 0
 
 
-def _data(arguments: argparse.Namespace, experiments: Experiments) -> int:
+def _data(package: Package, name: str | None) -> int:
     """Print which data sets are here, or fetch the one that is named."""
-    if arguments.name:
-        data.load(arguments.name)
-    rows = [
-        {
-            "data": one.name,
-            "state": one.state,
-            "MB": f"{one.size / 1e6:.1f}",
-            "folder": one.path or "-",
-            "missing": ", ".join(one.missing) or "-",
-        }
-        for one in sources.present()
-    ]
-    _show(pd.DataFrame(rows))
+    if name:
+        data.load(name)
+    rows = []
+    for one in sources.present():
+        size, missing = f"{one.size / 1e6:.1f}", ", ".join(one.missing)
+        there = {"data": one.name, "state": one.state, "MB": size, "folder": one.path or "-"}
+        rows.append(there | {"missing": missing or "-"})
+    _show(rows)
     return 0
 
 
-def _experiment(name: str, experiments: Experiments) -> Experiment:
+def _experiment(package: Package, name: str) -> Experiment:
+    experiments = find(package)
     if name not in experiments:
         raise ValueError(f"no experiment is named {name!r}; there are: {', '.join(experiments) or 'none'}")
     return experiments[name]
 
 
-def _seeds(words: Sequence[str] | None) -> list[int] | None:
-    """Return the seeds that words like "3" and "0:5" (0 to 4) stand for."""
-    if words is None:
-        return None
-    seeds: list[int] = []
-    for word in words:
-        start, colon, stop = word.partition(":")
-        try:
-            seeds += range(int(start or 0), int(stop)) if colon else [int(word)]
-        except ValueError as error:
-            raise ValueError(f"--seeds takes whole numbers and ranges like 0:5; got {word!r}") from error
-    return seeds
-
-
-def _only(words: Sequence[str] | None) -> dict[str, list[Any]]:
-    """Return what words like "d=16" ask for; a parameter that is named twice may have either value."""
-    only: dict[str, list[Any]] = {}
-    for word in words or ():
-        name, equals, text = word.partition("=")
-        if not equals:
-            raise ValueError(f"--only takes key=value, such as d=16; got {word!r}")
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = text
-        only.setdefault(name, []).append(value)
-    return only
-
-
-def _show(table: pd.DataFrame, empty: str = "") -> None:
-    rows = [list(table.columns), *table.itertuples(index=False)]
+def _show(table: Sequence[Mapping[Any, Any]], empty: str = "") -> None:
+    rows = [list(table[0]), *(row.values() for row in table)] if table else [[empty]]
     cells = [[f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
-    print(empty if table.empty else "\n".join(line.rstrip() for line in lines))
+    for row in cells:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _complain(problem: object, code: int) -> int:
@@ -233,65 +183,73 @@ def _complain(problem: object, code: int) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m advnb", description="Run the experiments behind the book."
-    )
-    commands = parser.add_subparsers(required=True, metavar="list | run | status | verify | claims | data")
+def _seeds(word: str) -> list[int]:
+    """Return the seeds that "3" or "0:5" (0 to 4) stands for."""
+    start, colon, stop = word.partition(":")
+    try:
+        return list(range(int(start or 0), int(stop))) if colon else [int(word)]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"takes whole numbers and ranges like 0:5; got {word!r}") from None
 
-    def add(command: Callable[..., int], name: str, help: str) -> argparse.ArgumentParser:
+
+def _only(word: str) -> tuple[str, Any]:
+    """Return the name and the value in "d=16"; a value that is no JSON is a text."""
+    name, equals, text = word.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"takes key=value, such as d=16; got {word!r}")
+    try:
+        return name, json.loads(text)
+    except ValueError:
+        return name, text
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m advnb", description="Run the experiments behind the book.")
+    commands = parser.add_subparsers(required=True)
+
+    def add(command: Callable[..., int], name: str, help: str) -> Callable[..., argparse.Action]:
         one = commands.add_parser(name, help=help, description=help)
         one.set_defaults(command=command)
-        return one
+        return one.add_argument
 
+    folder = "folder of the results files (default: the book's, or ADVNB_RESULTS)"
     add(_list, "list", "list the experiments and the number of their trials at each scale")
-    _run_options(add(_run, "run", "run the trials of an experiment that are not stored yet"))
-    status = add(_status, "status", "say what is stored of each experiment, or of one")
-    status.add_argument("name", nargs="?", help="an experiment")
-    check = add(_verify, "verify", "run a random sample of the stored trials again and compare")
-    check.add_argument("name", help="an experiment")
-    check.add_argument("--sample", type=int, default=5, metavar="K", help="how many trials (default: 5)")
-    check.add_argument("--scale", choices=SCALES, help="default: the largest stored")
-    check.add_argument("--device", help="default: the kind of device the trial was stored from, else the CPU")
-    check.add_argument("--seed", type=int, default=0, help="chooses the sample (default: 0)")
-    judge = add(_claims, "claims", "judge all claims on what is stored and compare with what is written down")
-    judge.add_argument("--write", action="store_true", help="write down what has changed")
-    judge.add_argument(
-        "--where", action="store_true", help="only print which page, module and runs a statement has"
+    option = add(_run, "run", "run the trials of an experiment that are not stored yet")
+    option("name", help="an experiment")
+    option("--scale", choices=SCALES, required=True)
+    option(
+        "--jobs", type=int, metavar="N", help="trials at once; -1: one a core (default: 1; a cluster: all)"
     )
-    fetch = add(_data, "data", "say which data sets are here, or fetch one")
-    fetch.add_argument("name", nargs="?", help="a data set")
-    for one in commands.choices.values():
-        one.add_argument(
-            "--results", help="folder of the results files (default: the book's, or ADVNB_RESULTS)"
-        )
+    option("--device", default="auto", help="cpu, cuda, cuda:N or auto (default)")
+    option("--seeds", type=_seeds, nargs="+", metavar="S", help="these seeds, such as 0 1 2 or 0:5")
+    only = "these parameters alone; a key given twice allows both values"
+    option("--only", type=_only, nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=only)
+    option("--time-limit", type=float, metavar="MINUTES", help="begin no trial after it; finish those begun")
+    option("--backend", help="loky (processes, the default), threading, dask or ray")
+    option("--address", help="of a running dask scheduler (tcp://host:8786) or ray cluster (auto)")
+    option("--retry-errors", action="store_true", help="run the trials again that have raised")
+    option("--allow-changes", action="store_true", help="store although the package has uncommitted changes")
+    option("--quiet", action="store_true", help="no progress bar")
+    option("--results", metavar="FOLDER", help=folder)
+    option = add(_status, "status", "say what is stored of each experiment, or of one")
+    option("name", nargs="?", help="an experiment")
+    option("--results", metavar="FOLDER", help=folder)
+    option = add(_verify, "verify", "run a random sample of the stored trials again and compare")
+    option("name", help="an experiment")
+    option("--sample", type=int, default=5, metavar="K", help="how many trials (default: 5)")
+    option("--scale", choices=SCALES, help="default: the largest stored")
+    option("--device", help="default: the kind of device the trial was stored from, else the CPU")
+    option("--seed", type=int, default=0, help="chooses the sample (default: 0)")
+    option("--results", metavar="FOLDER", help=folder)
+    option = add(
+        _claims, "claims", "judge all claims on what is stored and compare with what is written down"
+    )
+    option("--write", action="store_true", help="write down what has changed")
+    option("--where", action="store_true", help="only print which page, module and runs a statement has")
+    option("--results", metavar="FOLDER", help=folder)
+    option = add(_data, "data", "say which data sets are here, or fetch one")
+    option("name", nargs="?", help="a data set")
     return parser
-
-
-def _run_options(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("name", help="an experiment")
-    add("--scale", choices=SCALES, required=True)
-    add(
-        "--jobs",
-        type=int,
-        metavar="N",
-        help="trials at once; -1: one a core (default: 1, on a cluster all workers)",
-    )
-    add("--device", default="auto", help="cpu, cuda, cuda:N or auto (default)")
-    add("--seeds", nargs="+", metavar="S", help="these seeds, such as 0 1 2 or 0:5")
-    add(
-        "--only",
-        nargs="+",
-        action="extend",
-        metavar="KEY=VALUE",
-        help="these parameters alone; a key given twice allows both values",
-    )
-    add("--time-limit", type=float, metavar="MINUTES", help="begin no trial after it; finish those under way")
-    add("--backend", help="loky (processes, the default), threading, dask or ray")
-    add("--address", help="of a running dask scheduler (tcp://host:8786) or ray cluster (auto)")
-    add("--retry-errors", action="store_true", help="run the trials again that have raised")
-    add("--quiet", action="store_true", help="no progress bar")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,12 @@ from advnb.models import digits_cnn
 from advnb.training import Unsecured, fit
 
 
+@pytest.fixture(autouse=True)
+def committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs at every scale are stored, whether or not the checkout under test has uncommitted changes."""
+    monkeypatch.setattr("advnb.experiments.runs.checkout", lambda: (None, ()))
+
+
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)

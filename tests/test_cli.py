@@ -44,7 +44,16 @@ def test_list_counts_the_trials_at_each_scale(call):
 
 
 def test_run_status_verify_and_load(call):
-    assert row(call("status toy.walk")[1], "toy.walk", "live")[2:] == ["4", "0", "0", "0", "0.00", "-", "-"]
+    assert row(call("status toy.walk")[1], "toy.walk", "live")[2:] == [
+        "4",
+        "0",
+        "0",
+        "0",
+        "0",
+        "0.00",
+        "-",
+        "-",
+    ]
     code, out, err = call("run toy.walk --scale live")
     assert (code, out) == (0, "toy.walk at live scale: 4 trials, 0 done before, 4 stored now\n")
     assert "4/4" in err
@@ -79,15 +88,56 @@ def test_a_time_limit_says_what_is_left(call):
 
 def test_failures_are_told_and_tried_again_when_asked(call, folder, monkeypatch):
     code, out, _ = call("run toy.picky --scale live --quiet")
-    assert (
-        code == 1 and "2 failed (RuntimeError: 3 is odd, in ~/secret); --retry-errors tries them again" in out
-    )
+    summary, first, second, advice = out.splitlines()
+    assert code == 1 and summary.endswith(": 4 trials, 0 done before, 2 stored now, 2 failed")
+    assert first.startswith("  n=1, seed=0: RuntimeError: 1 is odd, in ~/secret (sums.py:")
+    assert second.startswith("  n=3, seed=0: ") and advice == "  --retry-errors tries them again"
     assert row(call("status toy.picky")[1], "toy.picky", "live")[2:6] == ["4", "2", "2", "0"]
-    assert call("run toy.picky --scale live --quiet")[0] == 0
+    code, again, _ = call("run toy.picky --scale live --quiet")
+    assert code == 1 and again.startswith(
+        "toy.picky at live scale: 4 trials, 2 done before, 0 stored now, 2 failed before\n"
+    )
+    assert again.splitlines()[1:] == [first, second, advice]
     (folder / "cure").touch()
     monkeypatch.setenv("TOY_CURED", str(folder / "cure"))
     code, out, _ = call("run toy.picky --scale live --quiet --retry-errors")
     assert code == 0 and "2 done before, 2 stored now" in out
+
+
+def test_of_many_failures_some_are_named(call):
+    out = call("run toy.picky --scale live --only n=1 --seeds 0:40 --quiet")[1]
+    assert ", 40 failed\n" in out and len(out.splitlines()) == 13 and "\n  ...\n  --retry-errors" in out
+
+
+def test_an_error_of_a_trial_under_verify_is_shown_as_what_it_is(call, monkeypatch):
+    call("run toy.drifting --scale live --quiet")
+    monkeypatch.setenv("TOY_DRIFT", "much")
+    code, out, err = call("verify toy.drifting --sample 1")
+    assert code == 1 and out == "no field could be compared\n"
+    assert "ValueError: could not convert string to float: 'much' (sums.py:" in err
+    assert "in drifting)" in err and "x=" in err and "seed=" in err
+
+
+def test_code_that_is_not_committed_is_named(call, folder, monkeypatch):
+    changed = ("0123456789+changes", ("advnb/attacks.py",))
+    monkeypatch.setattr("advnb.experiments.runs.checkout", lambda: changed)
+    code, _, err = call("run toy.walk --scale laptop --quiet")
+    assert code == 2 and "(advnb/attacks.py)" in err and "--allow-changes" in err
+    assert list(folder.iterdir()) == []
+    assert call("run toy.walk --scale laptop --quiet --allow-changes")[0] == 0
+
+
+def test_status_counts_what_nobody_can_check_out(call, folder):
+    call("run toy.walk --scale live --quiet")
+    path = folder / "toy.walk.live.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line, commit in zip(
+        lines, ["0123456789+changes", "0123456789", None, "9876543210+changes"], strict=True
+    ):
+        line["provenance"]["commit"] = commit
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    out = call("status toy.walk")[1]
+    assert out.split()[6] == "+changes" and row(out, "toy.walk", "live")[6] == "2"
 
 
 def test_verify_exits_with_1_and_shows_the_table(call, folder):
@@ -120,7 +170,7 @@ def test_a_damaged_file_is_told_and_the_others_are_shown(call, folder):
         ),
         ("status toy.wlak", "no experiment is named 'toy.wlak'"),
         ("verify toy.wlak", "no experiment is named 'toy.wlak'"),
-        ("verify toy.walk", "toy.walk is stored at no scale; nothing to verify"),
+        ("verify toy.walk", "toy.walk is stored at no scale in"),
         ("run toy.walk", "the following arguments are required: --scale"),
         ("run toy.walk --scale huge", "invalid choice: 'huge'"),
         ("run toy.odd --scale full", "scale must be one of 'live'; got 'full'"),
@@ -129,15 +179,16 @@ def test_a_damaged_file_is_told_and_the_others_are_shown(call, folder):
         ("run toy.walk --scale live --backend dask", "backend 'dask' needs the address of a running cluster"),
         (
             "run toy.walk --scale live --seeds one",
-            "--seeds takes whole numbers and ranges like 0:5; got 'one'",
+            "--seeds: takes whole numbers and ranges like 0:5; got 'one'",
         ),
-        ("run toy.walk --scale live --only steps", "--only takes key=value, such as d=16; got 'steps'"),
+        ("run toy.walk --scale live --only steps", "--only: takes key=value, such as d=16; got 'steps'"),
         ("run toy.walk --scale live --only width=3", "only must name parameters (steps, scale); got 'width'"),
         ("run toy.walk --scale live --time-limit 0", "time_limit must be a finite number above 0"),
         (
             "run toy.walk --scale live --device tpu",
-            "device must be 'auto', 'cpu', 'cuda' or 'cuda:N'; got 'tpu'",
+            "device must be one of 'auto', 'cpu', 'cuda', 'cuda:N' for toy.walk; got 'tpu'",
         ),
+        ("run toy.where --scale live --device cuda", "device must be one of 'auto', 'cpu' for toy.where"),
         ("data imagenet", "imagenet"),
         ("", "the following arguments are required"),
     ],

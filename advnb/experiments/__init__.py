@@ -1,7 +1,7 @@
 """Experiments: declared once, run in stretches, stored trial by trial, read as tables, verified by running again.
 
-``declare`` says what an experiment is, ``runs`` runs it (``attempts`` is one trial, ``engines`` who does the work),
-``store`` is its file, ``read`` gives the tables, ``verification`` computes a sample again, ``provenance`` says where
+``declare`` says what an experiment is, ``runs`` runs it (``engines``: who does the work), ``store`` is its file and
+what a file can hold, ``read`` gives the tables, ``verification`` computes a sample again, ``provenance`` says where
 a number comes from. Nothing here knows a paper, an attack or a model.
 """
 
@@ -12,20 +12,6 @@ from advnb.experiments.store import NotStored, ResultsError
 from advnb.experiments.verification import VerificationError, verify
 
 __all__ = [
-    "SCALES",
-    "Experiment",
-    "NotStored",
-    "Outcome",
-    "ResultsError",
-    "Tolerance",
-    "Trial",
-    "VerificationError",
-    "find",
-    "label",
-    "live",
-    "load",
-    "run",
-    "stored_scales",
-    "unroll",
-    "verify",
-]
+    "SCALES", "Experiment", "NotStored", "Outcome", "ResultsError", "Tolerance", "Trial", "VerificationError",
+    "find", "label", "live", "load", "run", "stored_scales", "unroll", "verify",
+]  # fmt: skip

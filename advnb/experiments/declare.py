@@ -23,25 +23,30 @@ import itertools
 import json
 import pkgutil
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import torch
 
 from advnb import checks
-from advnb.experiments.plain import canonical, plain
+from advnb.experiments.store import canonical, plain
+
+__all__ = ["DEVICES", "DTYPES", "SCALES", "Experiment", "Grid", "Seeds", "Tolerance", "Trial", "find"]
 
 SCALES = ("live", "laptop", "full")
 """The scales, from the smallest to the largest."""
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
-Values = Mapping[str, Any]
+DEVICES = {"cpu": "cpu", "cuda": "cuda(:[0-9]+)?"}
+"""Kinds of device, and what a device of each kind is called (a regular expression)."""
+
 Grid = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+Seeds = int | Sequence[int]
+"""How many seeds (n means 0 .. n - 1), or which."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +89,10 @@ class Experiment:
             arguments alone: it draws from generators made from ``seed``, never from the global ones.
         grids: for each scale a dict whose lists are varied (their product is taken) and whose single values
             are fixed, or a list of such dicts, one after the other.
-        seeds: for each scale of ``grids`` how many seeds (n means 0 .. n - 1), or a list of them.
+        seeds: for each scale of ``grids`` how many seeds, or a list of them.
         dtype: "float32" or "float64"; handed to the trial and stored with it.
+        devices: the kinds of device that the trial can work on, "cpu" and "cuda": those on which it computes
+            when it is handed one, since the device it is handed is stored as the one that did the work.
         tolerance: how far ``verify`` lets a recomputed field lie from the stored one.
         tolerances: the same for single fields.
         unchecked: fields that a second run need not repeat, such as times.
@@ -96,28 +103,27 @@ class Experiment:
     name: str
     trial: Callable[..., Mapping[str, Any]]
     grids: Mapping[str, Grid]
-    seeds: Mapping[str, int | Sequence[int]]
+    seeds: Mapping[str, Seeds]
     dtype: str = "float32"
+    devices: Sequence[str] = ("cpu", "cuda")
     tolerance: Tolerance = Tolerance()
     tolerances: Mapping[str, Tolerance] = field(default_factory=dict)
     unchecked: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not re.fullmatch(
-            r"[a-z][a-z0-9_]*\.[a-z0-9][a-z0-9_]*", self.name
-        ):
+        if not re.fullmatch(r"[a-z][a-z0-9_]*\.[a-z0-9][a-z0-9_]*", str(self.name)):
             raise ValueError(f"name must look like 'paper.experiment', in lower case; got {self.name!r}")
         checks.choice("dtype", self.dtype, DTYPES)
-        if not self.grids:
-            raise ValueError(f"{self.name}: grids must hold at least one of {', '.join(SCALES)}")
+        for kind in self.devices or [""]:
+            checks.choice("devices", kind, DEVICES)
         for scale in (*self.grids, *self.seeds):
             checks.choice("scale", scale, SCALES)
-        if set(self.grids) != set(self.seeds):
+        if not self.grids or set(self.grids) != set(self.seeds):
+            got = f"{sorted(self.grids)} and {sorted(self.seeds)}"
             raise ValueError(
-                f"{self.name}: grids and seeds must name the same scales; "
-                f"got {sorted(self.grids)} and {sorted(self.seeds)}"
+                f"{self.name}: grids and seeds must name the same scales, at least one; got {got}"
             )
-        _check_function(self.name, self.trial, self._settings)
+        _check_function(self.name, self.trial, itertools.chain.from_iterable(self._settings.values()))
 
     @cached_property
     def _settings(self) -> dict[str, list[dict[str, Any]]]:
@@ -129,11 +135,7 @@ class Experiment:
         return [scale for scale in SCALES if scale in self.grids]
 
     def trials(
-        self,
-        scale: str,
-        *,
-        seeds: int | Iterable[int] | None = None,
-        only: Mapping[str, Any] | None = None,
+        self, scale: str, *, seeds: Seeds | None = None, only: Mapping[str, Any] | None = None
     ) -> list[Trial]:
         """Return the trials of a scale: all parameters at the first seed, then at the second, and so on.
 
@@ -142,13 +144,22 @@ class Experiment:
         """
         checks.choice("scale", scale, self.scales)
         settings = _chosen(self._settings[scale], only or {})
-        wanted: int | Iterable[int] = self.seeds[scale] if seeds is None else seeds
+        wanted = self.seeds[scale] if seeds is None else seeds
         if isinstance(wanted, int):
             wanted = range(checks.count("seeds", wanted))
         numbers = [checks.count("a seed", seed, minimum=0) for seed in dict.fromkeys(wanted)]
         if not numbers:
             raise ValueError("seeds must hold at least one seed; got none")
         return [Trial(params, seed) for seed in numbers for params in settings]
+
+    def device(self, asked: str) -> str:
+        """Return ``asked``, or the only kind of device there is for "auto"; raised if trials cannot use it."""
+        if asked == "auto":
+            return asked if len(self.devices) > 1 else self.devices[0]
+        if not any(re.fullmatch(DEVICES[kind], str(asked)) for kind in self.devices):
+            names = ["'auto'", *("'cuda', 'cuda:N'" if kind == "cuda" else "'cpu'" for kind in self.devices)]
+            raise ValueError(f"device must be one of {', '.join(names)} for {self.name}; got {asked!r}")
+        return asked
 
     def tolerance_of(self, name: str) -> Tolerance | None:
         """Return the tolerance of the returned field ``name``, or None if a second run need not repeat it."""
@@ -162,27 +173,20 @@ def find(package: str | ModuleType = "advnb.papers") -> dict[str, Experiment]:
     imported, or if two different experiments have one name.
     """
     root = importlib.import_module(package) if isinstance(package, str) else package
+    below = pkgutil.walk_packages(getattr(root, "__path__", ()), f"{root.__name__}.")
     found: dict[str, Experiment] = {}
-    for module in _modules(root):
+    for module in (root, *(importlib.import_module(info.name) for info in below)):
         for value in vars(module).values():
             if isinstance(value, Experiment) and found.setdefault(value.name, value) is not value:
-                raise ValueError(
-                    f"two experiments are named {value.name!r}: the second is in {module.__name__}"
-                )
+                second = f"the second is in {module.__name__}"
+                raise ValueError(f"two experiments are named {value.name!r}: {second}")
     return dict(sorted(found.items()))
-
-
-def _modules(root: ModuleType) -> Iterator[ModuleType]:
-    yield root
-    for info in pkgutil.iter_modules(getattr(root, "__path__", ()), f"{root.__name__}."):
-        yield from _modules(importlib.import_module(info.name))
 
 
 def _settings(name: str, grid: Grid) -> list[dict[str, Any]]:
     """Return the grid's parameters, one dict a setting; raised if it is empty or holds one twice."""
-    parts = [grid] if isinstance(grid, Mapping) else list(grid)
     settings: dict[str, dict[str, Any]] = {}
-    for part in parts:
+    for part in [grid] if isinstance(grid, Mapping) else grid:
         axes = {key: _axis(f"{name}: grid value {key!r}", value) for key, value in part.items()}
         for combination in itertools.product(*axes.values()):
             params = dict(zip(axes, combination, strict=True))
@@ -194,56 +198,40 @@ def _settings(name: str, grid: Grid) -> list[dict[str, Any]]:
 
 
 def _axis(name: str, value: Any) -> list[Any]:
-    varied = isinstance(value, list | tuple | range | np.ndarray | torch.Tensor)
-    values = plain(name, value) if varied else [plain(name, value)]
+    values = plain(name, value)
     try:
         json.dumps(values, allow_nan=False)
     except ValueError as error:
         raise ValueError(f"{name} must be finite; got {value!r}") from error
-    return values
+    return values if isinstance(values, list) else [values]
 
 
 def _chosen(settings: list[dict[str, Any]], only: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the settings that have the wanted values; raised if there is no such parameter or setting."""
-    known: dict[str, list[Any]] = {}
-    for params in settings:
-        for name, value in params.items():
-            values = known.setdefault(name, [])
-            values += [value] if value not in values else []
-    for name in only:
-        if name not in known:
-            raise ValueError(
-                f"only must name parameters ({', '.join(known) or 'there are none'}); got {name!r}"
-            )
-    lists = {name: wanted if isinstance(wanted, list | tuple) else [wanted] for name, wanted in only.items()}
-    chosen = [
-        params
-        for params in settings
-        if all(name in params and params[name] in wanted for name, wanted in lists.items())
-    ]
-    if not chosen:
-        raise ValueError(f"only={dict(only)!r} leaves no trial; the grid holds {known}")
-    return chosen
+    names = list(dict.fromkeys(name for params in settings for name in params))
+    for name, value in only.items():
+        if name not in names:
+            raise ValueError(f"only must name parameters ({', '.join(names) or 'none'}); got {name!r}")
+        there = {canonical(params[name]): params[name] for params in settings if name in params}
+        wanted = value if isinstance(value, list | tuple) else [value]
+        settings = [params for params in settings if name in params and params[name] in wanted]
+        if not settings:
+            raise ValueError(f"only {name}={value!r} leaves no trial; there are {list(there.values())}")
+    return settings
 
 
-def _check_function(name: str, trial: Any, settings: Mapping[str, list[dict[str, Any]]]) -> None:
+def _check_function(name: str, trial: Any, settings: Iterable[Mapping[str, Any]]) -> None:
     """Raised if worker processes could not import the function, or if it does not take its arguments."""
     if not inspect.isfunction(trial) or "<" in trial.__qualname__:
-        raise TypeError(
-            f"{name}: trial must be a function at the top level of a module, where worker processes "
-            f"can import it; got {getattr(trial, '__qualname__', trial)!r}"
-        )
+        rule = "must be a function at the top level of a module, where worker processes can import it"
+        raise TypeError(f"{name}: trial {rule}; got {getattr(trial, '__qualname__', trial)!r}")
     signature = inspect.signature(trial)
-    for params in itertools.chain.from_iterable(settings.values()):
-        for reserved in ("seed", "device", "dtype"):
-            if reserved in params:
-                raise ValueError(
-                    f"{name}: {reserved!r} is given to every trial and cannot be a parameter of the grid"
-                )
-        extra = {"dtype": None} if "dtype" in signature.parameters else {}
+    given = {"seed": 0, "device": "cpu"} | ({"dtype": None} if "dtype" in signature.parameters else {})
+    for params in settings:
+        if taken := sorted(params.keys() & {*given, "dtype"}):
+            raise ValueError(f"{name}: {taken[0]!r} is given to every trial: it cannot be varied by the grid")
         try:
-            signature.bind(**params, seed=0, device="cpu", **extra)
+            signature.bind(**params, **given)
         except TypeError as error:
-            raise TypeError(
-                f"{name}: trial cannot be called with {params}, seed and device: {error}"
-            ) from error
+            call = ", ".join([str(params), *given])
+            raise TypeError(f"{name}: trial cannot be called with {call}: {error}") from error

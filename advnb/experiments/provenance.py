@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -14,34 +15,28 @@ from typing import Any
 
 import torch
 
-import advnb
+from advnb import __version__
 
-PACKAGE = Path(advnb.__file__).resolve().parent
+__all__ = ["PACKAGE", "checkout", "device_name", "provenance", "resolve_device"]
 
-FIELDS = ("version", "commit", "torch", "device", "device_name", "dtype", "threads", "seconds", "date")
-"""The fields of the provenance stored with a trial, in this order."""
+PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def resolve_device(device: str) -> str:
-    """Return "cpu", "cuda" or "cuda:N"; "auto" is the GPU if there is one.
-
-    Raised if the name is unknown, or if it names a GPU that is not there.
-    """
+    """Return "cpu", "cuda" or "cuda:N"; "auto" is the GPU if there is one. Raised if the GPU is not there."""
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    kind, _, number = str(device).partition(":")
-    if device != "cpu" and (kind != "cuda" or (number and not number.isdigit())):
-        raise ValueError(f"device must be 'auto', 'cpu', 'cuda' or 'cuda:N'; got {device!r}")
+    kind, _, number = device.partition(":")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise ValueError(f"device {device!r} is not there: torch sees {torch.cuda.device_count()} GPU(s)")
-    return str(device)
+    return device
 
 
 def provenance(device: str, dtype: str, seconds: float) -> dict[str, Any]:
     """Return the provenance of a trial that has just ended on ``device`` after ``seconds``."""
     return {
-        "version": advnb.__version__,
-        "commit": commit(),
+        "version": __version__,
+        "commit": checkout()[0],
         "torch": torch.__version__,
         "device": device,
         "device_name": device_name(device),
@@ -53,18 +48,18 @@ def provenance(device: str, dtype: str, seconds: float) -> dict[str, Any]:
 
 
 @lru_cache
-def commit() -> str | None:
-    """Return the commit that the package is running from, or None where it does not lie in a git checkout.
+def checkout() -> tuple[str | None, tuple[str, ...]]:
+    """Return the commit that the package runs from, and its files that the commit does not hold as they are.
 
-    "+changes" follows if files of the package differ from it (other files of the checkout do not matter).
-    Asked once a process, since that is the code the process has loaded.
+    "+changes" follows the commit if there are any (other files of the checkout do not matter); None and no files
+    where the package lies in no git checkout. Asked once a process, since that is the code the process has loaded.
     """
     # Tracked, or else the checkout around it is another project's (a virtual environment inside it, say).
-    if _git("ls-files", "--error-unmatch", "__init__.py") is None:
-        return None
-    head = _git("rev-parse", "--short=10", "HEAD")
-    changed = _git("status", "--porcelain", "--", ".")
-    return head and head + ("+changes" if changed else "")
+    head = _git("ls-files", "--error-unmatch", "__init__.py") and _git("rev-parse", "--short=10", "HEAD")
+    if not head:
+        return None, ()
+    changed = (_git("status", "--porcelain", "--untracked-files=all", "--", ".") or "").splitlines()
+    return head + ("+changes" if changed else ""), tuple(line[3:] for line in changed)
 
 
 @lru_cache
@@ -72,17 +67,15 @@ def device_name(device: str) -> str:
     """Return the model name of the processor or GPU."""
     if device != "cpu":
         return torch.cuda.get_device_name(device)
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor() or platform.machine() or "unknown CPU"
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine() or "unknown CPU"
 
 
 def _git(*arguments: str) -> str | None:
     command = ["git", "-C", str(PACKAGE), *arguments]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
+    with suppress(OSError, subprocess.SubprocessError):
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.rstrip()
+    return None

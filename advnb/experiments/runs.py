@@ -7,54 +7,52 @@ the same command again.
 
 from __future__ import annotations
 
+import inspect
 import random
-import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import joblib
-import pandas as pd
-from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from advnb import checks
-from advnb.experiments.attempts import attempt
-from advnb.experiments.declare import SCALES, Experiment, Tolerance, Trial, find
+from advnb.experiments.declare import DTYPES, Experiment, Seeds, Trial
 from advnb.experiments.engines import CLUSTERS, engine
-from advnb.experiments.plain import canonical
-from advnb.experiments.provenance import device_name, resolve_device
+from advnb.experiments.provenance import checkout, device_name, provenance, resolve_device
 from advnb.experiments.read import results_folder, table
-from advnb.experiments.store import Record, ResultsFile, Writer, key
-from advnb.experiments.verification import verify
+from advnb.experiments.store import Record, ResultsFile, Writer, canonical, key, plain_values
 
-__all__ = ["SCALES", "Experiment", "Outcome", "Tolerance", "Trial", "find", "live", "run", "verify"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Outcome", "attempt", "live", "run", "told"]
+
+FRAMES = 4
+MESSAGE = 500
+"""How much of an error is stored: the innermost frames, and characters of its message."""
 
 
 @dataclass
 class Outcome:
-    """What became of the trials that a run was asked for.
+    """What became of the trials that a run was asked for, and how many that were.
 
-    Attributes:
-        asked: how many there are.
-        before: settled when the run began: stored, or failed earlier and not to be tried again.
-        stored: stored by this run.
-        failed: raised in this run; the errors are stored.
-        elsewhere: stored by another process in the meantime.
-        left: still to be run, because the time was up.
-        error: one of the errors, as "type: message".
+    ``before`` were stored when the run began, and ``failed_before`` had raised in an earlier one and were not to be
+    tried again. ``stored`` and ``failed`` (the errors are stored) are the work of this run, ``elsewhere`` that of
+    another process in the meantime; ``left`` are still to be run, because the time was up. ``errors`` holds a text
+    for each trial that has failed, now or before: which, what it raised, and where.
     """
 
     asked: int
     before: int = 0
+    failed_before: int = 0
     stored: int = 0
     failed: int = 0
     elsewhere: int = 0
     left: int = 0
-    error: str | None = None
+    errors: list[str] = field(default_factory=list)
 
 
 def run(
@@ -65,10 +63,11 @@ def run(
     backend: str | None = None,
     address: str | None = None,
     device: str = "auto",
-    seeds: int | Iterable[int] | None = None,
+    seeds: Seeds | None = None,
     only: Mapping[str, Any] | None = None,
     time_limit: float | None = None,
     retry_errors: bool = False,
+    allow_changes: bool = False,
     progress: bool = True,
     results: Path | str | None = None,
 ) -> Outcome:
@@ -77,39 +76,43 @@ def run(
     A trial that raises is stored with its error, and tried again only if ``retry_errors``. Several processes may
     run one experiment: all but the first take the trials in random order, so that they seldom meet on one.
     ``jobs``, ``backend`` and ``address`` are those of ``engines.engine``; ``seeds`` and ``only`` choose
-    trials as in ``Experiment.trials``; ``device`` may be "auto" and is resolved where the trial runs.
-    ``time_limit`` is in minutes: no trial is begun after it, nor one whose like took longer than what is left,
-    and those under way are finished and stored. ``progress`` draws a bar with the time left on stderr.
+    trials as in ``Experiment.trials``; ``device`` is one that the experiment can use, or "auto", which is resolved
+    where the trial runs. ``time_limit`` is in minutes: no trial is begun after it, nor one whose like took longer
+    than what is left, by the clock of the worker; those under way are finished and stored. ``allow_changes``
+    stores at a scale above live although the package has uncommitted changes. ``progress`` draws a bar on stderr.
 
-    Raises ``ValueError`` for a wrong argument and ``ResultsError`` for a damaged results file, before anything
-    is computed.
+    Raises ``ValueError`` for a wrong argument and for uncommitted changes, ``ResultsError`` for a damaged results
+    file, and ``ConnectionError`` for workers out of reach or with other clocks, before anything is computed.
     """
-    trials = experiment.trials(scale, seeds=seeds, only=only)
     deadline = _Deadline(time_limit)
+    trials = experiment.trials(scale, seeds=seeds, only=only)
+    device = experiment.device(device)
     here = None if backend in CLUSTERS else device_name(resolve_device(device))
+    _check_committed(experiment, scale, allow_changes)
     file = ResultsFile(results_folder(results), experiment.name, scale)
-    with engine(jobs, backend, address) as execute, Writer(file) as writer, _first(file) as first:
-        _same_dtype(experiment, writer)
+    with engine(jobs, backend, address, time_limit is not None) as execute, Writer(file) as writer:
+        _check_dtype(experiment, writer)
         deadline.learn(writer.stored.values(), here)
         todo = [trial for trial in trials if _is_open(trial, writer, retry_errors)]
-        if not first:
+        if not writer.first:
             random.SystemRandom().shuffle(todo)
-        outcome = Outcome(asked=len(trials), before=len(trials) - len(todo))
         tasks = (
-            joblib.delayed(attempt)(experiment.trial, trial, device, experiment.dtype)
-            for trial in deadline.allowed(todo)
+            (latest, experiment.trial, trial, device, experiment.dtype)
+            for trial, latest in deadline.allowed(todo)
             if _is_open(trial, writer, retry_errors)
         )
+        known = [] if retry_errors else [writer.stored.get(trial.key, {}) for trial in trials]
+        errors = [told(record) for record in known if "error" in record]
+        outcome = Outcome(len(trials), len(trials) - len(todo) - len(errors), len(errors), errors=errors)
         tried = set()
-        with _bar(f"{experiment.name} {scale}", outcome, progress) as bar:
-            for record in execute(tasks):
+        with _bar(f"{experiment.name} {scale}", len(trials), progress, len(trials) - len(todo)) as bar:
+            for record in filter(None, execute(_in_time, tasks)):
                 tried.add(key(record))
                 deadline.learn([record], None)
                 _settle({"experiment": experiment.name, "scale": scale, **record}, writer, outcome)
                 bar.set_postfix(failed=outcome.failed, refresh=False)
                 bar.update()
-    waiting = (trial for trial in todo if trial.key not in tried)
-    outcome.left = sum(_is_open(trial, writer, retry_errors) for trial in waiting)
+    outcome.left = sum(trial.key not in tried and _is_open(trial, writer, retry_errors) for trial in todo)
     outcome.elsewhere = len(todo) - outcome.stored - outcome.failed - outcome.left
     return outcome
 
@@ -120,35 +123,68 @@ def live(
     *,
     jobs: int = 1,
     device: str = "cpu",
-    seeds: int | Iterable[int] | None = None,
+    seeds: Seeds | None = None,
     only: Mapping[str, Any] | None = None,
     progress: bool = False,
 ) -> pd.DataFrame:
-    """Run an experiment here and now, store nothing, and return the table that ``results.load`` would.
-
-    Raises what a trial raises.
-    """
+    """Run an experiment here and now, store nothing, and return what ``load`` would; raises what a trial raises."""
     trials = experiment.trials(scale, seeds=seeds, only=only)
-    resolve_device(device)
-    tasks = (
-        joblib.delayed(attempt)(experiment.trial, trial, device, experiment.dtype, catch=False)
-        for trial in trials
-    )
-    with engine(jobs, None, None) as execute, _bar(experiment.name, Outcome(len(trials)), progress) as bar:
-        records = []
-        for record in execute(tasks):
+    device = resolve_device(experiment.device(device))
+    tasks = ((experiment.trial, trial, device, experiment.dtype, False) for trial in trials)
+    records = []
+    with engine(jobs) as execute, _bar(experiment.name, len(trials), progress) as bar:
+        for record in execute(attempt, tasks):
             records.append({"scale": scale, **record})
             bar.update()
     return table(records)
 
 
+def attempt(
+    function: Callable[..., Mapping[str, Any]], trial: Trial, device: str, dtype: str, catch: bool = True
+) -> Record:
+    """Call a trial function once and return the record, without the names of experiment and scale.
+
+    ``device`` is resolved here, on the machine that does the work; raised if it is not there. What the trial
+    itself raises is recorded if ``catch``, and passed on otherwise.
+    """
+    device = resolve_device(device)
+    arguments = {"dtype": DTYPES[dtype]} if "dtype" in inspect.signature(function).parameters else {}
+    outcome: dict[str, Any]
+    start = time.perf_counter()
+    try:
+        values = function(**trial.params, seed=trial.seed, device=device, **arguments)
+        outcome = {"values": plain_values(values, trial.params)}
+    except Exception as error:
+        if not catch:
+            raise
+        frames = traceback.extract_tb(error.__traceback__)[1:][-FRAMES:]  # without this one
+        places = "; ".join(f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in frames)
+        message = str(error).replace(str(Path.home()), "~")[:MESSAGE]  # no path of this machine
+        outcome = {"error": {"type": type(error).__name__, "message": message, "traceback": places}}
+    origin = provenance(device, dtype, time.perf_counter() - start)
+    return {"params": dict(trial.params), "seed": trial.seed, **outcome, "provenance": origin}
+
+
+def told(failed: Record) -> str:
+    """Return the record of a trial that raised as text: which it is, what it raised, and where."""
+    trial, error = Trial(failed["params"], failed["seed"]), failed["error"]
+    return f"{trial}: {error['type']}: {error['message']} ({error['traceback']})"
+
+
+def _in_time(latest: float, *call: Any) -> Record | None:
+    """``attempt``, or None if the trial has waited for its worker until it may not begin any more."""
+    return attempt(*call) if time.time() < latest else None
+
+
 class _Deadline:
-    """Which trials may still begin: those that should end in time, judged by trials with equal parameters."""
+    """When trials may begin at the latest, so that they should end in time, judged by trials with equal parameters.
+
+    In wall-clock time, which the processes of a machine have in common.
+    """
 
     def __init__(self, minutes: float | None) -> None:
-        self.end = float("inf")
-        if minutes is not None:
-            self.end = time.monotonic() + 60 * checks.positive("time_limit", minutes)
+        limit = float("inf") if minutes is None else checks.positive("time_limit", minutes)
+        self.end = time.time() + 60 * limit
         self.longest: dict[str, float] = {}
 
     def learn(self, records: Iterable[Record], device: str | None) -> None:
@@ -158,22 +194,12 @@ class _Deadline:
                 params = canonical(record["params"])
                 self.longest[params] = max(self.longest.get(params, 0.0), record["provenance"]["seconds"])
 
-    def allowed(self, trials: Iterable[Trial]) -> Iterator[Trial]:
+    def allowed(self, trials: Iterable[Trial]) -> Iterator[tuple[Trial, float]]:
+        """Yield the trials that may begin when they are asked for, each with its latest moment."""
         for trial in trials:
-            if time.monotonic() + self.longest.get(canonical(trial.params), 0.0) < self.end:
-                yield trial
-
-
-@contextmanager
-def _first(file: ResultsFile) -> Iterator[bool]:
-    """Tell whether this is the only process that runs the experiment, and claim that place until the end."""
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(FileLock(f"{file.path}.run.lock").acquire(timeout=0))
-            first = True
-        except Timeout:
-            first = False
-        yield first
+            latest = self.end - self.longest.get(canonical(trial.params), 0.0)
+            if time.time() < latest:
+                yield trial, latest
 
 
 def _is_open(trial: Trial, writer: Writer, retry_errors: bool) -> bool:
@@ -185,27 +211,26 @@ def _settle(record: Record, writer: Writer, outcome: Outcome) -> None:
     stored = writer.append(record)
     if "error" in record:
         outcome.failed += 1
-        outcome.error = f"{record['error']['type']}: {record['error']['message']}"
+        outcome.errors.append(told(record))
     elif stored:
         outcome.stored += 1
 
 
-def _same_dtype(experiment: Experiment, writer: Writer) -> None:
+def _check_committed(experiment: Experiment, scale: str, allow_changes: bool) -> None:
+    """Raised if what is to be kept would come from code that nobody can check out."""
+    changed = ", ".join(checkout()[1])
+    if changed and scale != "live" and not allow_changes:
+        why = f"{experiment.name} is not stored at {scale} scale while the package has uncommitted changes"
+        raise ValueError(f"{why} ({changed}): commit them, or say allow_changes=True (--allow-changes)")
+
+
+def _check_dtype(experiment: Experiment, writer: Writer) -> None:
     """Raised if the file holds trials of another precision, which no one table should mix."""
-    stored = {record["provenance"].get("dtype") for record in writer.stored.values()}
+    stored = {str(record["provenance"].get("dtype")) for record in writer.stored.values()}
     if stored - {experiment.dtype}:
-        raise ValueError(
-            f"{writer.file.path} holds trials in {', '.join(map(str, stored))}, and {experiment.name} now "
-            f"declares dtype {experiment.dtype!r}: move the file away to run it anew"
-        )
+        now = f"{experiment.name} now declares dtype {experiment.dtype!r}: move the file away to run it anew"
+        raise ValueError(f"{writer.file.path} holds trials in {', '.join(stored)}, and {now}")
 
 
-def _bar(title: str, outcome: Outcome, progress: bool) -> tqdm:
-    return tqdm(
-        total=outcome.asked,
-        initial=outcome.before,
-        desc=title,
-        unit="trial",
-        file=sys.stderr,
-        disable=not progress,
-    )
+def _bar(title: str, total: int, progress: bool, done: int = 0) -> tqdm:
+    return tqdm(total=total, initial=done, desc=title, unit="trial", disable=not progress)

@@ -1,5 +1,9 @@
 """A results file: one line of JSON for each finished trial, appended under a lock.
 
+Python writes the shortest decimal text that reads back as the same float64, so every float survives the
+round trip bit for bit; a float32 is written as the float64 of equal value. NaN and the infinities are written
+as the words ``NaN``, ``Infinity`` and ``-Infinity``: Python's json module reads them, strict JSON has none.
+
 A trial is stored when its line *and the newline after it* are in the file. What can go wrong, and what is done:
 
 - *A run is killed while it writes.* The file ends in the beginning of a line. ``Writer`` takes that piece
@@ -22,19 +26,28 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
+import numpy as np
+import torch
 from filelock import FileLock, Timeout
 
-from advnb.experiments.plain import canonical
+__all__ = ["MAX_NUMBERS", "NotStored", "Record", "ResultsError", "ResultsFile", "Writer", "canonical", "key", "plain",
+           "plain_values", "settled"]  # fmt: skip
+
+MAX_NUMBERS = 10_000
+"""How many numbers one trial may return: results files are read whole and kept in version control."""
 
 SYNC_SECONDS = 1.0
 
 Record = dict[str, Any]
 """experiment, scale, params, seed, then values or error, then provenance."""
+
+_KEYS = {"experiment", "scale", "params", "seed", "provenance"}
 
 
 class ResultsError(ValueError):
@@ -45,92 +58,51 @@ class NotStored(LookupError):
     """Raised if results are asked for that are not stored; the message says which are and how to run them."""
 
 
-class ResultsFile:
-    """The results of one experiment at one scale: ``folder/NAME.SCALE.jsonl``, which need not exist yet."""
+def plain(name: str, value: Any) -> Any:
+    """Return ``value`` as bool, int, float, str, None or (nested) lists of them.
 
-    def __init__(self, folder: Path, experiment: str, scale: str) -> None:
-        self.path = folder / f"{experiment}.{scale}.jsonl"
-        self.experiment = experiment
-        self.scale = scale
-        # Every line begins like this, which tells a line cut short from a foreign one.
-        self.head = json.dumps({"experiment": experiment, "scale": scale})[:-1].encode() + b","
-
-    def lock(self) -> FileLock:
-        """Return the lock under which the file is written."""
-        return FileLock(f"{self.path}.lock")
-
-    def read(self) -> list[Record]:
-        """Return all records, in the order of the file; raised (``ResultsError``) if any is not sound."""
-        content = self.path.read_bytes()
-        if not content.endswith(b"\n") and self.path.with_name(f"{self.path.name}.lock").exists():
-            try:  # perhaps a run was just writing: look again when it is not
-                with self.lock().acquire(timeout=5):
-                    content = self.path.read_bytes()
-            except (OSError, Timeout):
-                pass
-        records, tail = self.parse(content)
-        if tail:
-            record = self.completed(tail, len(records) + 1)
-            if record is None:
-                raise ResultsError(
-                    f"{self.path}:{len(records) + 1}: the last line is cut short. If a run was killed while "
-                    f"writing it, this mends it: python -m advnb run {self.experiment} --scale {self.scale}. "
-                    "If the file was copied, copy it again"
-                )
-            records.append(record)
-        return records
-
-    def parse(self, content: bytes, first: int = 1) -> tuple[list[Record], bytes]:
-        """Return the records of all whole lines, and what follows the last newline.
-
-        ``first`` is the number of the first line of ``content``.
-        """
-        *lines, tail = content.split(b"\n")
-        return [self.record(line, number) for number, line in enumerate(lines, first)], tail
-
-    def record(self, line: bytes, number: int) -> Record:
-        """Return the record on one line; raised (``ResultsError``) if it is not one of this file."""
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            shown = line[:60].decode(errors="replace")
-            raise ResultsError(f"{self.path}:{number}: not a line of JSON ({error}): {shown!r}") from error
-        problem = self._problem(record)
-        if problem:
-            raise ResultsError(f"{self.path}:{number}: {problem}")
-        return record
-
-    def completed(self, tail: bytes, number: int) -> Record | None:
-        """Return the record of a last line that only lacks its newline, or None if it is cut short.
-
-        Raised (``ResultsError``) if it cannot be the beginning of a line of this file.
-        """
-        size = min(len(tail), len(self.head))
-        if tail[:size] != self.head[:size]:
-            return self.record(tail, number)  # foreign: this raises, unless it is sound after all
-        try:
-            json.loads(tail)
-        except ValueError:
-            return None
-        return self.record(tail, number)
-
-    def _problem(self, record: object) -> str | None:
-        if not isinstance(record, dict) or record.keys() - {"values", "error"} != _KEYS:
-            return f"not a stored trial: it must hold {', '.join(sorted(_KEYS))} and either values or error"
-        owner = f"{record['experiment']} at {record['scale']} scale"
-        if owner != f"{self.experiment} at {self.scale} scale":
-            return f"a trial of {owner}, in a file of {self.experiment} at {self.scale} scale"
-        if ("values" in record) == ("error" in record):
-            return "a stored trial must hold either values or error"
-        for key in record.keys() - {"experiment", "scale", "seed"}:
-            if not isinstance(record[key], dict):
-                return f"{key} must be an object; got {record[key]!r}"
-        if not isinstance(record["seed"], int):
-            return f"seed must be a whole number; got {record['seed']!r}"
-        return None
+    numpy and torch scalars become Python's; arrays, tensors and tuples become lists. Raised (``TypeError``,
+    naming ``name``) if it is anything else.
+    """
+    if isinstance(value, torch.Tensor | np.ndarray | np.generic):
+        value = value.tolist()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple | range):
+        return [plain(name, item) for item in value]
+    kind = type(value).__name__
+    raise TypeError(f"{name} must be a number, a text, None or a small array of them; got {kind}")
 
 
-_KEYS = {"experiment", "scale", "params", "seed", "provenance"}
+def plain_values(values: Any, taken: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a trial returned as plain data; raised if it is no dict of numbers and small arrays.
+
+    ``taken`` holds the trial's parameters: a returned field may not bear the name of one, since both become
+    columns of one table.
+    """
+    if not isinstance(values, Mapping) or not values:
+        got = "an empty dict" if isinstance(values, Mapping) else type(values).__name__
+        raise TypeError(f"a trial must return a dict of named numbers; got {got}")
+    for name in values:
+        if not isinstance(name, str) or not name.isidentifier() or name == "seed" or name.startswith("run_"):
+            rule = "be named by an identifier, not 'seed' or 'run_...'"
+            raise ValueError(f"a returned field must {rule}; got {name!r}")
+        if name in taken:
+            raise ValueError(f"the returned field {name!r} has the name of a parameter: give it another")
+    result = {name: plain(f"the returned field {name!r}", value) for name, value in values.items()}
+    numbers = _size(list(result.values()))
+    if numbers > MAX_NUMBERS:
+        raise ValueError(f"a trial may return at most {MAX_NUMBERS} numbers; got {numbers}")
+    return result
+
+
+def canonical(value: Any) -> str:
+    """Return the one JSON text of plain data: keys sorted, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _size(value: Any) -> int:
+    return sum(map(_size, value)) if isinstance(value, list) else 1
 
 
 def key(record: Record) -> str:
@@ -138,9 +110,12 @@ def key(record: Record) -> str:
     return canonical([record["params"], record["seed"]])
 
 
-def settled(records: list[Record]) -> dict[str, Record]:
-    """Return one record a trial, by key: its values if it ever succeeded, else its latest error."""
-    best: dict[str, Record] = {}
+def settled(records: Iterable[Record], known: dict[str, Record] | None = None) -> dict[str, Record]:
+    """Return one record a trial, by key: its values if it ever succeeded, else its latest error.
+
+    ``known`` is what an earlier call has returned, which is brought up to date and returned.
+    """
+    best = {} if known is None else known
     for record in records:
         trial = key(record)
         if "values" not in best.get(trial, ()):
@@ -148,34 +123,101 @@ def settled(records: list[Record]) -> dict[str, Record]:
     return best
 
 
+class ResultsFile:
+    """The results of one experiment at one scale: ``folder/NAME.SCALE.jsonl``, which need not exist yet."""
+
+    def __init__(self, folder: Path, experiment: str, scale: str) -> None:
+        self.path = folder / f"{experiment}.{scale}.jsonl"
+        self.lock = FileLock(f"{self.path}.lock")  # under which it is written
+        self.experiment, self.scale = experiment, scale
+        # Every line begins like this, which tells a line cut short from a foreign one.
+        self.head = json.dumps({"experiment": experiment, "scale": scale})[:-1].encode() + b","
+
+    def read(self) -> list[Record]:
+        """Return all records, in the order of the file; raised (``ResultsError``) if any is not sound."""
+        content = self.path.read_bytes()
+        if content[-1:] not in (b"", b"\n"):  # perhaps a run was just writing: look again when it is not
+            with suppress(OSError, Timeout), self.lock.acquire(timeout=5):
+                content = self.path.read_bytes()
+        records, cut = self.parse(content)
+        if cut:
+            raise ResultsError(
+                f"{self.path}:{len(records) + 1}: the last line is cut short. If the file was copied, copy it again; "
+                f"if a run was killed, this mends it: python -m advnb run {self.experiment} --scale {self.scale}"
+            )
+        return records
+
+    def parse(self, content: bytes, first: int = 1) -> tuple[list[Record], bytes]:
+        """Return the records of ``content``, whose lines count from ``first``, and what is there of a line cut short.
+
+        A last line that only lacks its newline is whole. Raised (``ResultsError``) if a line is none of this file.
+        """
+        *lines, tail = content.split(b"\n")
+        cut = tail if self._is_cut(tail) else b""
+        lines += [tail] if tail != cut else []
+        return [self._record(line, number) for number, line in enumerate(lines, first)], cut
+
+    def _is_cut(self, tail: bytes) -> bool:
+        """Whether what follows the last newline is the beginning of a line, and not all of it."""
+        try:
+            json.loads(tail)
+        except ValueError:
+            return tail.startswith(self.head) or self.head.startswith(tail)
+        return False
+
+    def _record(self, line: bytes, number: int) -> Record:
+        try:
+            record = json.loads(line)
+            problem = self._problem(record)
+        except ValueError as error:
+            problem = f"not a line of JSON ({error}): {line[:60].decode(errors='replace')!r}"
+        if problem:
+            raise ResultsError(f"{self.path}:{number}: {problem}")
+        return record
+
+    def _problem(self, record: object) -> str | None:
+        if not isinstance(record, dict) or record.keys() not in (_KEYS | {"values"}, _KEYS | {"error"}):
+            return f"not a stored trial: it must hold {', '.join(sorted(_KEYS))} and either values or error"
+        owner, here = (f"{one['experiment']} at {one['scale']} scale" for one in (record, vars(self)))
+        if owner != here:
+            return f"a trial of {owner}, in a file of {here}"
+        for name in record.keys() - {"experiment", "scale", "seed"}:
+            if not isinstance(record[name], dict):
+                return f"{name} must be an object; got {record[name]!r}"
+        if not isinstance(record["seed"], int):
+            return f"seed must be a whole number; got {record['seed']!r}"
+        return None
+
+
 class Writer:
     """Appends finished trials to a results file, as a context manager; any number of processes may.
 
     On entry the file is checked, and mended if a killed run has left part of a line. Raised (``ResultsError``)
-    if the file is not sound; it is then left as it was.
+    if the file is not sound; it is then left as it was. ``stored`` is what the file holds, settled, by key, and
+    ``first`` whether no other process was writing to it on entry.
     """
 
     def __init__(self, file: ResultsFile) -> None:
         self.file = file
         self.stored: dict[str, Record] = {}
-        self._lock = file.lock()
-        self._end = 0  # everything before this byte has been read
-        self._lines = 0
+        self.first = False
+        self._claim = FileLock(f"{file.path}.run.lock")  # the first writer holds it until the end
+        self._end = self._lines = 0  # how many bytes and lines have been read
         self._synced = time.monotonic()
-        self._unsynced = False
 
     def __enter__(self) -> Writer:
         self.file.path.parent.mkdir(parents=True, exist_ok=True)
-        with self._lock:
-            if self.file.path.exists():
-                with self._open() as handle:
-                    self._catch_up(handle)
+        if self.file.path.exists():
+            with self.file.lock, self._open() as handle:
+                self._catch_up(handle)
+        with suppress(Timeout):
+            self._claim.acquire(timeout=0)
+        self.first = self._claim.is_locked
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._unsynced:
+    def __exit__(self, *error: object) -> None:
+        self._claim.release()
+        if self._end:
             with self._open() as handle:
                 os.fsync(handle.fileno())
 
@@ -183,15 +225,13 @@ class Writer:
         """Store a finished trial; return False if another process has stored it in the meantime."""
         line = json.dumps(record).encode() + b"\n"
         if not line.startswith(self.file.head):
-            raise ValueError(
-                f"a line of {self.file.path.name} must begin with {self.file.head!r}; got {line!r}"
-            )
-        with self._lock, self._open() as handle:
+            raise ValueError(f"a line of {self.file.path} must begin with {self.file.head!r}; got {line!r}")
+        with self.file.lock, self._open() as handle:
             self._catch_up(handle)
             if "values" in self.stored.get(key(record), ()):
                 return False
             self._write(handle, line)
-            self._note([record], len(line))
+            self._catch_up(handle)
         return True
 
     def _open(self) -> FileIO:
@@ -205,33 +245,21 @@ class Writer:
         except OSError:  # a full disk: take back what has been written of the line
             handle.truncate(self._end)
             raise
-        self._unsynced = True
         if time.monotonic() - self._synced > SYNC_SECONDS:
             os.fsync(handle.fileno())
             self._synced = time.monotonic()
-            self._unsynced = False
 
     def _catch_up(self, handle: FileIO) -> None:
         """Read what has been appended since; must be called under the lock."""
-        end = handle.seek(0, os.SEEK_END)
-        if end < self._end:  # replaced by a shorter file: begin again
+        if handle.seek(0, os.SEEK_END) < self._end:  # replaced by a shorter file: begin again
             self.stored, self._end, self._lines = {}, 0, 0
-        if end == self._end:
-            return
         handle.seek(self._end)
-        records, tail = self.file.parse(handle.read(), self._lines + 1)
-        if tail:
-            last = self.file.completed(tail, self._lines + len(records) + 1)
-            if last is None:
-                end = handle.truncate(end - len(tail))
-            else:
-                end += handle.write(b"\n")
-                records.append(last)
-        self._note(records, end - self._end)
-
-    def _note(self, records: list[Record], size: int) -> None:
-        for trial, record in settled(records).items():
-            if "values" not in self.stored.get(trial, ()):
-                self.stored[trial] = record
+        content = handle.read()
+        records, cut = self.file.parse(content, self._lines + 1)
+        settled(records, self.stored)
         self._lines += len(records)
-        self._end += size
+        self._end += len(content) - len(cut)
+        if cut:
+            handle.truncate(self._end)
+        elif content[-1:] not in (b"", b"\n"):
+            self._end += handle.write(b"\n")

@@ -5,21 +5,26 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
-import torch
 
 from advnb import checks
-from advnb.experiments.attempts import attempt
-from advnb.experiments.declare import SCALES, Experiment, Tolerance, Trial
-from advnb.experiments.read import results_folder, stored_scales
-from advnb.experiments.store import NotStored, Record, ResultsFile, settled
+from advnb.experiments.declare import Experiment, Tolerance, Trial
+from advnb.experiments.read import succeeded
+from advnb.experiments.runs import attempt, told
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["VerificationError", "compare", "verify"]
 
 
 class VerificationError(AssertionError):
-    """Raised if a stored number cannot be had again; ``report`` is the table that ``verify`` would return."""
+    """Raised if stored numbers cannot be had again; ``report`` is the table that ``verify`` would return.
+
+    The message tells of each field that deviates and of each trial that has raised: which, what, and where.
+    """
 
     def __init__(self, message: str, report: pd.DataFrame) -> None:
         super().__init__(message)
@@ -44,41 +49,36 @@ def verify(
     |new - old|), ``allowed`` (atol + rtol |old| at the entry that used most of it), ``used`` (their ratio),
     ``holds`` and ``worst`` (the trial concerned).
     Raises ``VerificationError`` if any field deviates by more than the experiment's tolerance, is missing, or
-    has another shape; ``NotStored`` if nothing is stored; and what a trial raises.
+    has another shape, and if a trial raises; and ``NotStored`` if nothing is stored.
     """
-    stored = stored_scales(experiment.name, results)
-    if scale is not None:
-        checks.choice("scale", scale, SCALES)
-    if not stored or scale not in (None, *stored):
-        raise NotStored(
-            f"{experiment.name} is stored at {' and '.join(stored) or 'no'} scale; nothing to verify"
-        )
-    file = ResultsFile(results_folder(results), experiment.name, scale or stored[-1])
-    good = [record for record in settled(file.read()).values() if "values" in record]
-    if not good:
-        raise NotStored(f"{file.path} holds no trial that succeeded; nothing to verify")
-    chosen = random.Random(seed).sample(good, min(checks.count("sample", sample), len(good)))
-    rows = [row for record in chosen for row in _again(experiment, record, device)]
-    return _report(experiment, file.scale, rows)
+    import pandas as pd  # see read.table
 
-
-def _again(experiment: Experiment, record: Record, device: str | None) -> list[dict[str, Any]]:
-    trial = Trial(record["params"], record["seed"])
-    if device is None:
-        gpu = record["provenance"]["device"].startswith("cuda") and torch.cuda.is_available()
-        device = "cuda" if gpu else "cpu"
-    new = attempt(experiment.trial, trial, device, experiment.dtype, catch=False)["values"]
-    old = record["values"]
-    rows = []
-    for name in dict.fromkeys([*old, *new]):
-        tolerance = experiment.tolerance_of(name)
-        if tolerance is not None:
-            deviation, allowed = compare(old, new, name, tolerance)
-            used = 0.0 if deviation == 0 else deviation / allowed if allowed else float("inf")
-            rows.append(
-                {"field": name, "deviation": deviation, "allowed": allowed, "used": used, "worst": str(trial)}
-            )
-    return rows
+    good = succeeded(experiment.name, scale, results)
+    rows: list[tuple[str, float, float, str]] = []
+    problems = []
+    for record in random.Random(seed).sample(good, min(checks.count("sample", sample), len(good))):
+        kind = "auto" if record["provenance"]["device"].startswith("cuda") else "cpu"
+        trial, where = Trial(record["params"], record["seed"]), experiment.device(device or kind)
+        again = attempt(experiment.trial, trial, where, experiment.dtype)
+        old, new = record["values"], again.get("values", {})
+        fields = {name: experiment.tolerance_of(name) for name in [*old, *new] if new}
+        rows += [(name, *compare(old, new, name, one), str(trial)) for name, one in fields.items() if one]
+        problems += [] if new else [told(again)]
+    if not rows and not problems:
+        raise ValueError(f"{experiment.name} declares all its fields unchecked; nothing to verify")
+    table = pd.DataFrame(rows, columns=["field", "deviation", "allowed", "worst"])
+    table.insert(3, "used", (table["deviation"] / table["allowed"]).fillna(0.0))
+    worst = table.loc[table.groupby("field", sort=False)["used"].idxmax()].reset_index(drop=True)
+    worst.insert(1, "trials", worst["field"].map(table["field"].value_counts()))
+    worst.insert(5, "holds", worst["used"] <= 1)
+    problems += [
+        f"{row.field} deviates by {row.deviation:.3g} where {row.allowed:.3g} is allowed ({row.worst})"
+        for row in worst[~worst["holds"]].itertuples()
+    ]
+    if problems:
+        title = f"{experiment.name} at {good[0]['scale']} scale cannot be had again"
+        raise VerificationError(f"{title}: {'; '.join(problems)}", worst)
+    return worst
 
 
 def compare(
@@ -89,37 +89,17 @@ def compare(
     NaN equals NaN and an infinity equals itself. Texts, None, and fields that are missing or of another shape
     on one side deviate by 0 or infinity.
     """
-    if name not in old or name not in new:
-        return float("inf"), tolerance.atol
+    same = name in old and name in new and old[name] == new[name]
+    otherwise = 0.0 if same else float("inf"), tolerance.atol
     try:
-        a, b = np.asarray(old[name], dtype=float), np.asarray(new[name], dtype=float)
-    except (TypeError, ValueError):
-        return (0.0 if old[name] == new[name] else float("inf")), tolerance.atol
-    if a.shape != b.shape:
-        return float("inf"), tolerance.atol
-    same = (a == b) | (np.isnan(a) & np.isnan(b))
-    finite = np.isfinite(a) & np.isfinite(b)
+        a, b = (np.asarray(values[name], dtype=float) for values in (old, new))
+    except (KeyError, TypeError, ValueError):  # missing, or no numbers
+        return otherwise
+    if a.shape != b.shape or not a.size:
+        return otherwise
     with np.errstate(invalid="ignore", divide="ignore"):
-        deviation = np.where(same, 0.0, np.where(finite, np.abs(b - a), np.inf)).ravel()
-        allowed = np.where(finite, tolerance.atol + tolerance.rtol * np.abs(a), tolerance.atol).ravel()
-        if not len(deviation):
-            return 0.0, tolerance.atol
+        away = np.nan_to_num(np.abs(b - a), nan=np.inf, posinf=np.inf)
+        deviation = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, away).ravel()
+        allowed = tolerance.atol + tolerance.rtol * np.nan_to_num(np.abs(a), nan=0.0, posinf=0.0).ravel()
         worst = int(np.argmax(np.where(deviation == 0, 0.0, deviation / allowed)))
     return float(deviation[worst]), float(allowed[worst])
-
-
-def _report(experiment: Experiment, scale: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
-    if not rows:
-        raise ValueError(f"{experiment.name} declares all its fields unchecked; nothing to verify")
-    table = pd.DataFrame(rows)
-    worst = table.loc[table.groupby("field", sort=False)["used"].idxmax()].reset_index(drop=True)
-    worst.insert(1, "trials", worst["field"].map(table["field"].value_counts()))
-    worst.insert(5, "holds", worst["used"] <= 1)
-    bad = worst[~worst["holds"]]
-    if len(bad):
-        lines = "; ".join(
-            f"{row.field} deviates by {row.deviation:.3g} where {row.allowed:.3g} is allowed ({row.worst})"
-            for row in bad.itertuples()
-        )
-        raise VerificationError(f"{experiment.name} at {scale} scale cannot be had again: {lines}", worst)
-    return worst

@@ -1,6 +1,8 @@
 """The same experiment on a real dask cluster: a scheduler and two worker processes, started here."""
 
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -39,13 +41,23 @@ def test_two_workers_give_the_results_of_one_process(cluster, tmp_path):
 def test_both_workers_work_and_errors_come_back(cluster, tmp_path):
     options = {"backend": "dask", "address": cluster.scheduler_address, "progress": False}
     outcome = run(PICKY, "live", seeds=10, results=tmp_path, **options)
-    assert (outcome.stored, outcome.failed) == (20, 20) and "is odd" in outcome.error
+    assert (outcome.stored, outcome.failed) == (20, 20) and "is odd" in outcome.errors[0]
     with distributed.Client(cluster.scheduler_address) as client:
         workers = client.run(lambda dask_worker: dask_worker.state.executed_count)
     assert len(workers) == 2 and min(workers.values()) > 0
 
 
+@pytest.mark.slow
+def test_a_time_limit_is_kept_if_the_clocks_agree(cluster, tmp_path, monkeypatch):
+    options = {"backend": "dask", "address": cluster.scheduler_address, "progress": False, "time_limit": 5}
+    assert run(WALK, "live", results=tmp_path, **options).stored == 4
+    late = SimpleNamespace(time=lambda: time.time() - 60, sleep=time.sleep)
+    monkeypatch.setattr("advnb.experiments.engines.time", late)
+    with pytest.raises(ConnectionError, match=r"needs clocks that agree; that of a worker is \+60 s off"):
+        run(WALK, "live", results=tmp_path, **options)
+
+
 def test_no_scheduler_at_the_address(tmp_path, monkeypatch):
     monkeypatch.setattr("advnb.experiments.engines.CONNECT_SECONDS", 0.5)
-    with pytest.raises(ConnectionError, match=r"no dask scheduler answers at 'tcp://127.0.0.1:9'"):
+    with pytest.raises(ConnectionError, match=r"no dask cluster answers at 'tcp://127.0.0.1:9'"):
         run(WALK, "live", backend="dask", address="tcp://127.0.0.1:9", results=tmp_path, progress=False)

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import subprocess
 import time
 
 import numpy as np
@@ -10,14 +11,13 @@ import pandas as pd
 import pytest
 import torch
 import toy
-from toy.sums import BROKEN, DRIFTING, ODD, PICKY, SLOW, WALK, odd, walk
+from toy.sums import BROKEN, DRIFTING, ODD, PICKY, SLOW, TIMED, WALK, WHERE, odd, walk
 
 from advnb import experiments
-from advnb.experiments import Experiment, Tolerance, Trial, find, live, run, verify
+from advnb.experiments import Experiment, Tolerance, Trial, engines, find, live, provenance, run, verify
 from advnb.experiments import read as results
-from advnb.experiments.plain import plain
-from advnb.experiments.provenance import FIELDS, commit, device_name, resolve_device
-from advnb.experiments.store import NotStored, ResultsFile
+from advnb.experiments.provenance import checkout, device_name, resolve_device
+from advnb.experiments.store import NotStored, ResultsFile, plain
 from advnb.experiments.verification import VerificationError, compare
 
 
@@ -85,7 +85,9 @@ SEEDS = {"live": 1}
         ({"name": "Toy.walk"}, "name must look like"),
         ({"name": "toy.../walk"}, "name must look like"),
         ({"dtype": "half"}, "dtype must be one of 'float32', 'float64'; got 'half'"),
-        ({"grids": {}}, "grids must hold at least one of live, laptop, full"),
+        ({"devices": ["tpu"]}, "devices must be one of 'cpu', 'cuda'; got 'tpu'"),
+        ({"devices": []}, "devices must be one of 'cpu', 'cuda'; got ''"),
+        ({"grids": {}, "seeds": {}}, r"must name the same scales, at least one; got \[\] and \[\]"),
         ({"grids": {"huge": {}}}, "scale must be one of 'full', 'laptop', 'live'; got 'huge'"),
         ({"seeds": {"live": 1, "full": 1}}, "grids and seeds must name the same scales"),
         ({"grids": {"live": []}}, "a grid must hold at least one setting"),
@@ -94,6 +96,7 @@ SEEDS = {"live": 1}
         ({"grids": {"live": {"steps": [1], "scale": [math.nan]}}}, "grid value 'scale' must be finite"),
         ({"grids": {"live": {"steps": [1], "scale": object()}}}, "grid value 'scale' must be a number"),
         ({"grids": {"live": {"steps": [1], "seed": [1]}}}, "'seed' is given to every trial"),
+        ({"grids": {"live": {"steps": [1], "dtype": ["float16"]}}}, "'dtype' is given to every trial"),
         (
             {"grids": {"live": {"steps": [1]}}},
             "trial cannot be called with .*missing a required argument: 'scale'",
@@ -117,7 +120,11 @@ def test_a_wrong_declaration_is_refused(changes, message):
         ({"scale": "live", "seeds": [-1]}, "a seed must be at least 0; got -1"),
         ({"scale": "live", "seeds": [0.5]}, "a seed must be a whole number; got 0.5"),
         ({"scale": "live", "only": {"width": 1}}, r"only must name parameters \(steps, scale\); got 'width'"),
-        ({"scale": "live", "only": {"steps": 9}}, r"leaves no trial; the grid holds \{'steps': \[1, 3\]"),
+        ({"scale": "live", "only": {"steps": 9}}, r"only steps=9 leaves no trial; there are \[1, 3\]"),
+        (
+            {"scale": "full", "only": {"steps": [20, 100], "scale": 3}},
+            r"only scale=3 leaves no trial; there are \[1.0, 2.0\]",
+        ),
     ],
 )
 def test_a_wrong_choice_of_trials_is_refused(arguments, message):
@@ -161,8 +168,8 @@ def test_a_run_stores_every_trial_with_its_provenance(tmp_path):
         expected = walk(**record["params"], seed=record["seed"], device="cpu", dtype=torch.float64)
         assert record["values"]["path"] == expected["path"].tolist()
         origin = record["provenance"]
-        assert tuple(origin) == FIELDS
-        assert origin["torch"] == torch.__version__ and origin["commit"] == commit()
+        assert " ".join(origin) == "version commit torch device device_name dtype threads seconds date"
+        assert origin["torch"] == torch.__version__ and origin["commit"] == checkout()[0]
         assert (origin["device"], origin["device_name"]) == ("cpu", device_name("cpu"))
         assert origin["dtype"] == "float64" and origin["threads"] == torch.get_num_threads()
         assert 0 <= origin["seconds"] < 10 and re.fullmatch(
@@ -219,16 +226,28 @@ def test_what_is_not_plain_is_refused(value):
 
 def test_errors_are_recorded_and_tried_again_only_when_asked(tmp_path, monkeypatch):
     assert counts(go(PICKY, tmp_path)) == (4, 0, 2, 2, 0)
+    assert counts(go(PICKY, tmp_path)) == (4, 2, 0, 0, 0)
     error = next(record["error"] for record in records(PICKY, tmp_path) if record["params"]["n"] == 1)
     assert error["type"] == "RuntimeError" and error["message"] == "1 is odd, in ~/secret"
     assert re.fullmatch(r".*sums\.py:\d+ in picky", error["traceback"]) and "/" not in error["traceback"]
     assert results.load("toy.picky", results=tmp_path).n.tolist() == [0, 2]
     (tmp_path / "cure").touch()
     monkeypatch.setenv("TOY_CURED", str(tmp_path / "cure"))
-    assert counts(go(PICKY, tmp_path)) == (4, 4, 0, 0, 0)
+    assert counts(go(PICKY, tmp_path)) == (4, 2, 0, 0, 0)
     assert counts(go(PICKY, tmp_path, retry_errors=True)) == (4, 2, 2, 0, 0)
     assert results.load("toy.picky", results=tmp_path).n.tolist() == [0, 1, 2, 3]
     assert counts(go(PICKY, tmp_path, retry_errors=True)) == (4, 4, 0, 0, 0)
+
+
+def test_failures_are_named_when_they_happen_and_whenever_they_are_met_again(tmp_path):
+    first, again = go(PICKY, tmp_path), go(PICKY, tmp_path)
+    assert (first.failed, first.failed_before, again.failed, again.failed_before) == (2, 0, 0, 2)
+    for outcome in (first, again):
+        assert [error.partition(" (")[0] for error in outcome.errors] == [
+            f"n={n}, seed=0: RuntimeError: {n} is odd, in ~/secret" for n in (1, 3)
+        ]
+        assert re.fullmatch(r".* \(sums\.py:\d+ in picky\)", outcome.errors[0])
+    assert go(PICKY, tmp_path, only={"n": [0, 1]}).failed_before == 1
 
 
 def test_errors_that_the_time_leaves_over_are_told_as_left(tmp_path):
@@ -258,7 +277,7 @@ def test_a_trial_that_fails_again_is_recorded_again(tmp_path):
 )
 def test_what_no_trial_may_return_is_recorded_as_an_error(tmp_path, kind, message):
     outcome = go(BROKEN, tmp_path, only={"kind": kind})
-    assert outcome.failed == 1 and outcome.error.startswith(message)
+    assert outcome.failed == 1 and outcome.errors[0].startswith(f"kind={kind}, seed=0: {message}")
 
 
 def test_a_time_limit_stops_in_time_and_the_next_run_goes_on(tmp_path):
@@ -277,6 +296,27 @@ def test_no_trial_begins_that_would_not_end_in_time(tmp_path):
     stored = results.load("toy.slow", results=tmp_path)
     assert (stored.seconds == 1.0).sum() == 1 and outcome.left >= 19
     assert (stored.seconds == 0.0).sum() == 1 + outcome.stored > 1
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_no_trial_begins_after_the_limit_in_any_worker(tmp_path, backend):
+    """The trials that are handed out ahead of time are not begun when their turn comes too late."""
+    go(
+        TIMED, tmp_path / "warm", only={"seconds": 0.0}, jobs=2, backend=backend
+    )  # processes take long to start
+    options = {"only": {"seconds": 1.5}, "jobs": 2, "backend": backend, "time_limit": 1 / 60}
+    start = time.time()
+    outcome = go(TIMED, tmp_path, **options)
+    assert 1 <= outcome.stored <= 2 and outcome.left == 8 - outcome.stored and outcome.elsewhere == 0
+    assert (results.load("toy.timed", results=tmp_path).began < start + 1.4).all()
+
+
+@pytest.mark.parametrize(("ahead", "told"), [(5, r"\+5 s off"), (-5, "-5 s off")])
+def test_a_time_limit_is_not_kept_by_workers_with_other_clocks(ahead, told):
+    execute = lambda function, arguments: (function(*one) + ahead for one in arguments)  # noqa: E731
+    with pytest.raises(ConnectionError, match=f"needs clocks that agree; that of a worker is {told}"):
+        engines._check_clocks(execute, 2)
+    engines._check_clocks(lambda function, arguments: (function(*one) for one in arguments), 2)
 
 
 @pytest.mark.parametrize(
@@ -304,7 +344,12 @@ def test_no_trial_begins_that_would_not_end_in_time(tmp_path):
             ValueError,
             "address is for the backends dask and ray; got 'tcp://x:1' with 'loky'",
         ),
-        ({"device": "tpu"}, ValueError, "device must be 'auto', 'cpu', 'cuda' or 'cuda:N'; got 'tpu'"),
+        (
+            {"device": "tpu"},
+            ValueError,
+            "device must be one of 'auto', 'cpu', 'cuda', 'cuda:N' for toy.walk; got 'tpu'",
+        ),
+        ({"device": "cuda:x"}, ValueError, "device must be one of .*; got 'cuda:x'"),
         ({"device": "cuda:99"}, ValueError, "device 'cuda:99' is not there"),
         ({"time_limit": 0}, ValueError, "time_limit must be a finite number above 0; got 0"),
     ],
@@ -328,6 +373,19 @@ def test_a_file_of_another_precision_is_not_continued(tmp_path):
         ValueError, match=r"holds trials in float64, and toy.walk now declares dtype 'float32'"
     ):
         go(other, tmp_path)
+
+
+def test_nothing_is_kept_that_uncommitted_code_has_made(tmp_path, monkeypatch):
+    changed = ("advnb/attacks.py", "advnb/papers/new.py")
+    monkeypatch.setattr("advnb.experiments.runs.checkout", lambda: ("0123456789+changes", changed))
+    message = (
+        r"toy.walk is not stored at laptop scale .*\(advnb/attacks.py, advnb/papers/new.py\): commit them"
+    )
+    with pytest.raises(ValueError, match=message):
+        go(WALK, tmp_path, "laptop")
+    assert list(tmp_path.iterdir()) == []
+    assert go(WALK, tmp_path, "live").stored == 4
+    assert go(WALK, tmp_path, "laptop", allow_changes=True).stored == 20
 
 
 def test_the_progress_bar_goes_to_stderr(tmp_path, capsys):
@@ -356,8 +414,47 @@ def test_auto_is_the_gpu_if_there_is_one():
     assert resolve_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def test_the_commit_is_short_and_marks_changes():
-    assert commit() is None or re.fullmatch(r"[0-9a-f]{10,}(\+changes)?", commit())
+def test_trials_that_cannot_use_a_gpu_run_on_the_cpu_and_say_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    go(WHERE, tmp_path)
+    (record,) = records(WHERE, tmp_path)
+    assert record["values"]["device_handed"] == record["provenance"]["device"] == "cpu"
+    assert live(WHERE, device="auto").device_handed.tolist() == ["cpu"]
+    assert verify(WHERE, results=tmp_path, device="auto").holds.all()
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_trials_that_cannot_use_a_gpu_are_not_sent_to_one(tmp_path, device):
+    go(WHERE, tmp_path / "stored")
+    message = f"device must be one of 'auto', 'cpu' for toy.where; got '{device}'"
+    for call in (
+        lambda: go(WHERE, tmp_path / "new", device=device),
+        lambda: go(WHERE, tmp_path / "new", device=device, backend="dask", address="tcp://127.0.0.1:9"),
+        lambda: live(WHERE, device=device),
+        lambda: verify(WHERE, results=tmp_path / "stored", device=device),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_commit_is_short_and_marks_changes(tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance, "PACKAGE", tmp_path / "package")
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "__init__.py").touch()
+    look = checkout.__wrapped__  # it is asked once a process otherwise
+    assert look() == (None, ())
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    assert look() == (None, ())
+    subprocess.run([*git, "add", "package"], check=True)
+    subprocess.run([*git, "commit", "--quiet", "-m", "first"], check=True)
+    (tmp_path / "elsewhere.py").touch()
+    head, changed = look()
+    assert re.fullmatch(r"[0-9a-f]{10,}", head) and changed == ()
+    (tmp_path / "package" / "__init__.py").write_text("x = 1")
+    (tmp_path / "package" / "new.py").touch()
+    assert look() == (f"{head}+changes", ("package/__init__.py", "package/new.py"))
 
 
 # Verifying
@@ -422,11 +519,33 @@ def test_verify_takes_trials_that_succeeded(tmp_path):
     assert verify(PICKY, sample=10, results=tmp_path).trials.tolist() == [2]
 
 
+def test_verify_names_the_trials_that_raise(tmp_path, monkeypatch):
+    go(DRIFTING, tmp_path)
+    monkeypatch.setenv("TOY_DRIFT", "much")
+    message = (
+        r"toy.drifting at live scale cannot be had again: x=\d.0, seed=\d: ValueError: could not convert string "
+        r"to float: 'much' \(sums.py:\d+ in drifting\); x="
+    )
+    with pytest.raises(VerificationError, match=message) as raised:
+        verify(DRIFTING, sample=2, results=tmp_path)
+    assert raised.value.report.empty and "holds" in raised.value.report
+
+
+def test_verify_needs_a_field_to_compare(tmp_path):
+    go(TIMED, tmp_path, seeds=1, only={"seconds": 0.0})
+    with pytest.raises(ValueError, match=r"toy\.timed declares all its fields unchecked; nothing to verify"):
+        verify(TIMED, results=tmp_path)
+
+
 def test_verify_needs_something_stored(tmp_path):
-    with pytest.raises(NotStored, match=r"toy.walk is stored at no scale; nothing to verify"):
+    with pytest.raises(
+        NotStored, match=r"toy.walk is stored at no scale in .*; to run it: python -m advnb run"
+    ):
         verify(WALK, results=tmp_path)
     go(WALK, tmp_path)
-    with pytest.raises(NotStored, match=r"toy.walk is stored at live scale; nothing to verify"):
+    with pytest.raises(
+        NotStored, match=r"toy.walk is stored only at live scale in .*; to run it: .* --scale full"
+    ):
         verify(WALK, results=tmp_path, scale="full")
     with pytest.raises(ValueError, match="sample must be at least 1; got 0"):
         verify(WALK, results=tmp_path, sample=0)

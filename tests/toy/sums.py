@@ -47,6 +47,18 @@ def slow(*, seconds, seed, device):
     return {"slept": seconds, "square": seed * seed, "ms": time.perf_counter()}
 
 
+def timed(*, seconds, seed, device):
+    """Note when it began, and sleep."""
+    began = time.time()
+    time.sleep(seconds)
+    return {"began": began}
+
+
+def where(*, x, seed, device):
+    """Return the device it was handed, and never look at it otherwise."""
+    return {"device_handed": device}
+
+
 def picky(*, n, seed, device):
     """Raise for odd n until the file that TOY_CURED names exists."""
     if n % 2 and not Path(os.environ.get("TOY_CURED", "/nowhere/at/all")).exists():
@@ -94,6 +106,10 @@ SLOW = Experiment(
     seeds={"live": 20, "laptop": 50, "full": 20},
     unchecked=["ms"],
 )
+TIMED = Experiment(
+    "toy.timed", timed, grids={"live": {"seconds": [0.0, 1.5]}}, seeds={"live": 8}, unchecked=["began"]
+)
+WHERE = Experiment("toy.where", where, grids={"live": {"x": 1}}, seeds={"live": 1}, devices=["cpu"])
 LOGGED = Experiment("toy.logged", logged, grids={"live": {"width": 3000}}, seeds={"live": 50})
 PICKY = Experiment("toy.picky", picky, grids={"live": {"n": [0, 1, 2, 3]}}, seeds={"live": 1})
 BROKEN = Experiment(
