@@ -34,8 +34,8 @@ from typing import Any
 import pandas as pd
 
 from advnb import checks
-from advnb.experiments.plain import plain
 from advnb.experiments.read import load, results_folder
+from advnb.experiments.store import plain
 
 __all__ = ["VERDICTS", "Claim", "Finding", "Measured", "Page"]
 

@@ -21,10 +21,9 @@ ROUNDING = ("afterwards", "newton_residual", "constant", "final", "residual", "l
 def float64(
     name: str, trial: Callable[..., Mapping[str, Any]], grids: Mapping[str, Grid], seeds: Mapping[str, int]
 ) -> Experiment:
-    """Declare ``dynamics.NAME`` in float64, with the chapter's tolerances."""
-    return Experiment(
-        f"dynamics.{name}", trial, grids, seeds, dtype="float64", tolerance=LOOSE, unchecked=ROUNDING
-    )
+    """Declare ``dynamics.NAME`` in float64, with the chapter's tolerances: closed forms, on a CPU alone."""
+    return Experiment(f"dynamics.{name}", trial, grids, seeds, dtype="float64", devices=("cpu",),
+                      tolerance=LOOSE, unchecked=ROUNDING)  # fmt: skip
 
 
 SIZES = [(2, 64), (8, 256), (16, 1024)]

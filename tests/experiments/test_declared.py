@@ -1,0 +1,29 @@
+"""The experiments that the papers declare: what a stored line says of them is so."""
+
+import ast
+import inspect
+import textwrap
+
+import pytest
+
+from advnb.experiments import find
+
+EXPERIMENTS = find()
+
+
+def looks_at(function, name):
+    """Whether the function reads its argument ``name``."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    names = (node for node in ast.walk(tree) if isinstance(node, ast.Name))
+    return any(node.id == name and isinstance(node.ctx, ast.Load) for node in names)
+
+
+def test_there_are_experiments():
+    assert len(EXPERIMENTS) > 30
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_trial_that_ignores_its_device_is_declared_for_the_cpu_alone(name):
+    """Or its stored line would name a GPU that has done nothing."""
+    experiment = EXPERIMENTS[name]
+    assert looks_at(experiment.trial, "device") or tuple(experiment.devices) == ("cpu",)
