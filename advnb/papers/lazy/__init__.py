@@ -10,30 +10,7 @@ it, ``scaling`` Figures 2, 3, 5 and 6, ``deviations`` what those leave open and 
 ``several`` takes several, ``spread`` says a mean over seeds.
 """
 
-from advnb.papers.lazy.adversarial import Outcome, craft, robust_accuracy, train_projected
-from advnb.papers.lazy.ball import largest_movement, movement, project
-from advnb.papers.lazy.flips import by_radius
-from advnb.papers.lazy.laws import movement_law, steps_to_reach
-from advnb.papers.lazy.sgd import Exit, Trajectory, lazy_sgd
-from advnb.papers.lazy.task import SIDES, digit_pair
-from advnb.papers.lazy.transition import Transition, fit_transition
+from advnb.papers.lazy.sgd import lazy_sgd
+from advnb.papers.lazy.task import digit_pair
 
-__all__ = [
-    "SIDES",
-    "Exit",
-    "Outcome",
-    "Trajectory",
-    "Transition",
-    "by_radius",
-    "craft",
-    "digit_pair",
-    "fit_transition",
-    "largest_movement",
-    "lazy_sgd",
-    "movement",
-    "movement_law",
-    "project",
-    "robust_accuracy",
-    "steps_to_reach",
-    "train_projected",
-]
+__all__ = ["digit_pair", "lazy_sgd"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -214,3 +217,13 @@ def test_the_cone_scaling_the_weights_changes_no_sign_and_no_flip(seed, scale, d
     finite = before.norm.isfinite() & clear
     assert torch.allclose(before.norm[finite], after.norm[finite], rtol=1e-6)
     assert torch.allclose(before.eta[finite], after.eta[finite] * scale, rtol=1e-6)
+
+
+def test_the_lines_of_the_chapters_first_page_run(capsys):
+    page = Path(__file__).parents[3] / "book" / "lazy" / "index.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    names: dict[str, object] = {}
+    torch.manual_seed(0)
+    exec(code, names)
+    assert "radius=5.0, reached=True" in capsys.readouterr().out
+    assert len(names["norm"]) == len(names["pair"].test)
