@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import html
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,14 +34,10 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.lines import Line2D
-from matplotlib.patches import Circle, Patch, Rectangle
 from matplotlib.text import Text
-from numpy.typing import ArrayLike, NDArray
 
 from advnb import checks
 from advnb.experiments.read import label
@@ -148,7 +144,7 @@ def provenance(where: Axes | Figure, text: str) -> Text:
 
 def show_images(
     ax: Axes,
-    images: ArrayLike,
+    images: Any,
     *,
     titles: Sequence[str] | None = None,
     columns: int | None = None,
@@ -160,107 +156,37 @@ def show_images(
     Parameters
     ----------
     images
-        (n, h, w), (n, 1, h, w) or (n, 3, h, w), an array or a tensor on any device.
+        (n, h, w) or (n, 1, h, w), an array or a tensor on any device.
     titles
         ``n`` short texts, or None.
     columns
         Images a row; all in one row unless told.
     limits
         Values shown as the two ends of ``cmap``: (0, 1) for pixels, (-eps, eps) for a perturbation (with a
-        diverging map such as ``"PuOr"``). Colour images are rescaled from ``limits`` to [0, 1].
+        diverging map such as ``"PuOr"``).
 
     Returns the matplotlib image, for a colour bar. Raises ``ValueError`` for another shape, another
     number of titles than ``n``, or limits out of order.
     """
-    batch = _image_batch(images)
-    n, h, w = batch.shape[:3]
+    batch = np.asarray(images.detach().cpu() if hasattr(images, "detach") else images, dtype=float)
+    batch = batch[:, 0] if batch.ndim == 4 and batch.shape[1] == 1 else batch
+    if batch.ndim != 3 or batch.size == 0:
+        raise ValueError(f"images must have shape (n, h, w) or (n, 1, h, w) with n > 0; got {batch.shape}")
+    n, h, w = batch.shape
     if titles is not None and len(titles) != n:
         raise ValueError(f"titles must hold one text an image, {n}; got {len(titles)}")
     columns = n if columns is None else min(n, checks.count("columns", columns))
-    rows = -(-n // columns)
-    gap, head = max(1, round(w / 14)), (max(1, round(h / 4)) if titles is not None else max(1, round(h / 14)))
-    low, high = limits
-    if not low < high:
+    if not limits[0] < limits[1]:
         raise ValueError(f"limits must be (low, high) with low < high; got {limits!r}")
-    shown = np.clip((batch - low) / (high - low), 0, 1)
-    mosaic = np.ma.masked_all((rows * (h + head), columns * (w + gap) - gap, *batch.shape[3:]))
-    for i, image in enumerate(shown):
+    gap, head = max(1, round(w / 14)), max(1, round(h / (14 if titles is None else 4)))
+    mosaic = np.ma.masked_all((-(-n // columns) * (h + head), columns * (w + gap) - gap))
+    for i, image in enumerate(batch.clip(*limits)):
         top, left = (i // columns) * (h + head) + head, (i % columns) * (w + gap)
         mosaic[top : top + h, left : left + w] = image
         if titles is not None:
             ax.text(left + w / 2 - 0.5, top - 0.5 - 0.04 * h, titles[i], ha="center", va="bottom", fontsize=8)
-    if mosaic.ndim == 3:  # colour: what is masked becomes transparent
-        alpha = 1.0 - np.ma.getmaskarray(mosaic)[..., :1]
-        mosaic = np.concatenate([mosaic.filled(1.0), alpha], axis=-1)
-    else:
-        mosaic = mosaic * (high - low) + low
     ax.set_axis_off()
-    return ax.imshow(mosaic, cmap=cmap, vmin=low, vmax=high, interpolation="nearest")
-
-
-def trajectory(
-    ax: Axes,
-    path: ArrayLike,
-    *,
-    label: str | None = None,
-    color: str = COLOURS["adversarial"],
-    ends: bool = True,
-) -> list[Line2D]:
-    """Draw the path of an attack in a plane: a dot a step, a ring at the start, a star at the end.
-
-    ``path`` is (steps + 1, 2), or (steps + 1, n, 2) for n attacks at once, of which only the first has the
-    label. Raises ``ValueError`` for another shape.
-    """
-    points = _numpy(path)
-    if points.ndim not in (2, 3) or points.shape[-1] != 2 or points.size == 0:
-        raise ValueError(f"path must have shape (steps + 1, 2) or (steps + 1, n, 2); got {points.shape}")
-    lines = []
-    for i, (x, y) in enumerate(points.reshape(len(points), -1, 2).transpose(1, 2, 0)):
-        shown = label if i == 0 else None
-        lines += ax.plot(x, y, ".-", color=color, linewidth=1.1, markersize=3.5, zorder=3, label=shown)
-        if ends:
-            lines += ax.plot(x[0], y[0], "o", color=color, markerfacecolor=BACKGROUND, markersize=6, zorder=4)
-            lines += ax.plot(x[-1], y[-1], "*", color=color, markeredgecolor=INK, markersize=11, zorder=5)
-    return lines
-
-
-def landscape(
-    ax: Axes,
-    value: Callable[[NDArray[np.float64]], ArrayLike],
-    radius: float,
-    *,
-    centre: tuple[float, float] = (0.0, 0.0),
-    norm: str = "l2",
-    resolution: int = 121,
-    levels: int | Sequence[float] = 16,
-    cmap: str = "cividis",
-) -> QuadContourSet:
-    """Draw the contours of a function of the plane inside a ball, and the ball's edge.
-
-    ``value`` maps (k, 2) float64 points to k numbers, and is called once. ``norm`` is ``"l2"`` (a disc) or
-    ``"linf"`` (a square). Returns the contour set, for a colour bar. Raises ``ValueError`` for an unknown
-    norm, a radius that is not positive, or values of another shape.
-    """
-    radius = checks.positive("radius", radius)
-    checks.choice("norm", norm, ("l2", "linf"))
-    offset = np.linspace(-radius, radius, checks.count("resolution", resolution, minimum=3))
-    u, v = np.meshgrid(offset, offset)
-    points = np.stack([u.ravel() + centre[0], v.ravel() + centre[1]], axis=1)
-    values = _numpy(value(points))
-    if values.shape != (len(points),):
-        raise ValueError(f"value must return shape ({len(points)},), one number a point; got {values.shape}")
-    edge: Patch = Circle(centre, radius)
-    if norm == "linf":
-        edge = Rectangle((centre[0] - radius, centre[1] - radius), 2 * radius, 2 * radius)
-    edge.set(fill=False, edgecolor=INK, linewidth=1.2, zorder=2)
-    contours = ax.contourf(u + centre[0], v + centre[1], values.reshape(u.shape), levels, cmap=cmap, zorder=1)
-    ax.add_patch(edge)
-    contours.set_clip_path(edge)
-    ax.set_aspect("equal")
-    ax.grid(False)
-    ax.set(xlim=(centre[0] - 1.06 * radius, centre[0] + 1.06 * radius))
-    ax.set(ylim=(centre[1] - 1.06 * radius, centre[1] + 1.06 * radius))
-    return contours
+    return ax.imshow(mosaic, cmap=cmap, vmin=limits[0], vmax=limits[1], interpolation="nearest")
 
 
 @dataclass(frozen=True)
@@ -309,24 +235,3 @@ def beside(stored: pd.DataFrame, live: pd.DataFrame, by: list[str], **columns: t
     parts = {"stored": stored, "live": live}
     both = {f"{name}: {label(part)}": part.groupby(by).agg(**columns) for name, part in parts.items()}
     return table(pd.concat(both, axis=1))
-
-
-def _numpy(values: Any) -> NDArray[Any]:
-    """An array from anything array-like; tensors may be on a device and carry gradients."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()
-    return np.asarray(values)
-
-
-def _image_batch(images: Any) -> NDArray[Any]:
-    """(n, h, w) grey or (n, h, w, 3) colour, as float."""
-    batch = _numpy(images).astype(float)
-    if batch.ndim == 4 and batch.shape[1] == 1:
-        batch = batch[:, 0]
-    elif batch.ndim == 4 and batch.shape[1] == 3:
-        batch = np.moveaxis(batch, 1, -1)
-    elif batch.ndim != 3:
-        raise ValueError(f"images must have shape (n, h, w), (n, 1, h, w) or (n, 3, h, w); got {batch.shape}")
-    if batch.size == 0:
-        raise ValueError(f"images must hold at least one image; got shape {batch.shape}")
-    return batch

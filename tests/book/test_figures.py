@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from itertools import combinations
@@ -139,76 +140,27 @@ def test_show_images_puts_each_image_in_its_place(ax):
     assert len({text.get_position()[1] for text in ax.texts}) == 2
 
 
-def test_show_images_keeps_the_sign_of_a_perturbation_and_the_colour_of_a_photograph(ax):
+def test_show_images_keeps_the_sign_of_a_perturbation(ax):
     delta = np.stack([np.full((4, 4), -0.1), np.full((4, 4), 0.05)])
     image = figures.show_images(ax, delta, limits=(-0.1, 0.1), cmap="PuOr")
     np.testing.assert_allclose(
         np.unique(np.ma.asarray(image.get_array()).compressed()), [-0.1, 0.05], atol=1e-12
     )
     assert image.get_clim() == (-0.1, 0.1)
-    red = np.zeros((2, 3, 4, 4))
-    red[:, 0] = 1
-    colour = np.asarray(figures.show_images(ax, red).get_array())
-    assert colour.shape[-1] == 4
-    assert (colour[colour[..., 3] == 1] == [1, 0, 0, 1]).all()
-    assert (colour[..., 3] == 1).sum() == 2 * 16
 
 
 def test_show_images_says_what_it_takes(ax):
-    with pytest.raises(ValueError, match=r"images must have shape \(n, h, w\), .*; got \(2, 2, 4, 4\)"):
-        figures.show_images(ax, np.zeros((2, 2, 4, 4)))
-    with pytest.raises(ValueError, match=r"images must hold at least one image; got shape \(0, 4, 4\)"):
-        figures.show_images(ax, np.zeros((0, 4, 4)))
+    for shape in ((2, 2, 4, 4), (2, 3, 4, 4), (0, 4, 4), (4, 4)):
+        with pytest.raises(
+            ValueError, match=rf"images must have shape \(n, h, w\) .*; got {re.escape(str(shape))}"
+        ):
+            figures.show_images(ax, np.zeros(shape))
     with pytest.raises(ValueError, match="titles must hold one text an image, 2; got 1"):
         figures.show_images(ax, np.zeros((2, 4, 4)), titles=["a"])
     with pytest.raises(ValueError, match="columns must be at least 1; got 0"):
         figures.show_images(ax, np.zeros((2, 4, 4)), columns=0)
     with pytest.raises(ValueError, match=r"limits must be \(low, high\) with low < high; got \(1, 1\)"):
         figures.show_images(ax, np.zeros((2, 4, 4)), limits=(1, 1))
-
-
-def test_trajectory_draws_every_path_and_marks_its_ends(ax):
-    path = torch.rand(6, 3, 2)
-    lines = figures.trajectory(ax, path, label="PGD")
-    assert len(lines) == 9
-    np.testing.assert_allclose(lines[3].get_xydata(), path[:, 1])
-    np.testing.assert_allclose(lines[4].get_xydata(), path[:1, 1])
-    np.testing.assert_allclose(lines[5].get_xydata(), path[-1:, 1])
-    assert ax.get_legend_handles_labels()[1] == ["PGD"]
-    assert len(figures.trajectory(ax, path[:, 0], ends=False)) == 1
-    for wrong in (np.zeros(4), np.zeros((4, 3)), np.zeros((0, 2))):
-        with pytest.raises(ValueError, match=r"path must have shape \(steps \+ 1, 2\)"):
-            figures.trajectory(ax, wrong)
-
-
-@pytest.mark.parametrize("norm", ["l2", "linf"])
-def test_landscape_asks_once_and_covers_the_ball(ax, norm):
-    calls = []
-
-    def value(points):
-        calls.append(points)
-        return torch.from_numpy(points[:, 0] - points[:, 1])
-
-    contours = figures.landscape(ax, value, 0.5, centre=(1.0, 2.0), norm=norm, resolution=21, levels=8)
-    (points,) = calls
-    assert points.shape == (441, 2)
-    np.testing.assert_allclose([points.min(0), points.max(0)], [[0.5, 1.5], [1.5, 2.5]])
-    low, high = contours.get_clim()
-    assert low <= -2 and high >= 0
-    edge = ax.patches[0].get_extents()
-    np.testing.assert_allclose(ax.transData.inverted().transform(edge), [[0.5, 1.5], [1.5, 2.5]], atol=1e-6)
-    assert contours.get_clip_path() is not None or contours.get_clip_box() is not None
-
-
-def test_landscape_says_what_it_takes(ax):
-    with pytest.raises(ValueError, match="radius must be a finite number above 0; got 0"):
-        figures.landscape(ax, np.sum, 0)
-    with pytest.raises(ValueError, match="norm must be one of 'l2', 'linf'; got 'l1'"):
-        figures.landscape(ax, np.sum, 1, norm="l1")
-    with pytest.raises(ValueError, match=r"value must return shape \(9,\), one number a point; got \(\)"):
-        figures.landscape(ax, np.sum, 1, resolution=3)
-    with pytest.raises(ValueError, match="resolution must be at least 3; got 2"):
-        figures.landscape(ax, np.sum, 1, resolution=2)
 
 
 def test_table_is_escaped_captioned_and_rounded():

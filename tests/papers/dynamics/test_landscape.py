@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.figure import Figure
 
 from advnb.book import figures
 from advnb.experiments import live, unroll
 from advnb.papers.dynamics import landscape
+from advnb.papers.dynamics.landscape import drawings
 from advnb.papers.dynamics.landscape.trials import ASSUMPTION_3
+from advnb.papers.dynamics.problem import draw
 
 
 @pytest.fixture
@@ -54,3 +57,18 @@ def test_the_circle_says_how_many_minima_it_marks(ax):
     assert ax.get_title("left").startswith(
         f"{len(marked.get_xdata())} minima of L on the circle of radius 30"
     )
+
+
+def test_a_panel_covers_the_disc_and_marks_what_it_counts(ax):
+    problem = draw(2, 16, 0.5, seed=3, scale=1.0, y=1.0)
+    points = drawings.panel(ax, problem, resolution=21)
+    (edge,) = ax.patches
+    assert edge.get_radius() == 0.5 and ax.get_xlim() == pytest.approx((-0.53, 0.53))
+    assert ax.get_title("left") == f"minima on the circle: {points.minima}"
+    marks = {line.get_marker(): line for line in ax.lines}
+    assert len(marks["v"].get_xdata()) == points.minima
+    assert np.hypot(*marks["v"].get_xydata().T) == pytest.approx(0.5)
+    (ring,), (star,), path = (marks[name].get_xydata() for name in ("o", "*", "."))
+    assert np.array_equal(ring, path[0]) and np.array_equal(star, path[-1]) and len(path) == 11
+    values = problem.objective(torch.from_numpy(path))
+    assert values[-1] < values[0]

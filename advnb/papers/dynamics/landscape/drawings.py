@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
+from matplotlib.patches import Circle
 from numpy.typing import NDArray
 
 from advnb.book import figures
@@ -28,20 +29,36 @@ def panel(ax: Axes, problem: Problem, *, seed: int = 0, resolution: int = 101) -
     The trajectory starts at the highest of 10,000 random points and takes the best of ten step sizes (appendix B.1).
     ``problem`` has d = 2. Returns the points on the circle, whose number stands in the title.
     """
-
-    def value(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return problem.objective(torch.from_numpy(points)).numpy()
-
-    figures.landscape(ax, value, problem.eps, resolution=resolution, levels=12)
+    _disc(ax, problem, resolution)
     points = circle_points(problem)
     _mark(ax, at_angle(problem, points.theta).numpy(), points)
     cloud = in_ball(problem, 10_000, seed=seed)
     start = cloud[problem.objective(cloud).argmax()].unsqueeze(0)
     path, _ = best_descent(problem, start)
-    figures.trajectory(ax, path.delta[:, 0].numpy(), color=figures.COLOURS["start"])
+    draw_path(ax, path.delta[:, 0].numpy())
     ax.set_axis_off()
     ax.set_title(f"minima on the circle: {points.minima}")
     return points
+
+
+def _disc(ax: Axes, problem: Problem, resolution: int) -> None:
+    """Draw the contours of the objective on the disc of radius eps, and its edge."""
+    u, v = np.meshgrid(*2 * [np.linspace(-problem.eps, problem.eps, resolution)])
+    points = torch.from_numpy(np.stack([u.ravel(), v.ravel()], axis=1))
+    values = problem.objective(points).numpy().reshape(u.shape)
+    edge = Circle((0, 0), problem.eps, fill=False, edgecolor=figures.INK, linewidth=1.2, zorder=2)
+    ax.add_patch(edge)
+    ax.contourf(u, v, values, 12, cmap="cividis", zorder=1).set_clip_path(edge)
+    reach = 1.06 * problem.eps
+    ax.set(aspect="equal", xlim=(-reach, reach), ylim=(-reach, reach))
+
+
+def draw_path(ax: Axes, path: NDArray[np.float64]) -> None:
+    """Draw a trajectory (steps + 1, 2): a dot a step, a ring at the start, a star at the end."""
+    colour = figures.COLOURS["start"]
+    ax.plot(*path.T, ".-", color=colour, linewidth=1.1, markersize=3.5, zorder=3)
+    ax.plot(*path[0], "o", color=colour, markerfacecolor=figures.BACKGROUND, markersize=6, zorder=4)
+    ax.plot(*path[-1], "*", color=colour, markeredgecolor=figures.INK, markersize=11, zorder=5)
 
 
 def profile(ax: Axes, problem: Problem, *, samples: int = 2000) -> CirclePoints:
