@@ -10,7 +10,6 @@ import importlib
 import json
 import math
 import pkgutil
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -19,12 +18,10 @@ from typing import Any
 import pandas as pd
 
 from advnb.book.claims import VERDICTS, Page
-from advnb.experiments.provenance import PACKAGE
 from advnb.experiments.read import results_folder
 from advnb.experiments.store import ResultsError
 
-__all__ = ["differences", "ledger", "ledger_markdown", "pages", "totals", "totals_markdown", "where_is_what",
-           "write"]  # fmt: skip
+__all__ = ["differences", "ledger", "ledger_markdown", "pages", "totals", "totals_markdown", "write"]
 
 RTOL, ATOL = 1e-5, 1e-9
 """How far a number may lie from the one written down: the last digits are the processor's."""
@@ -183,29 +180,3 @@ def _markdown(rows: list[list[str]]) -> str:
     cells = [[" ".join(cell.replace("|", r"\|").split()) for cell in row] for row in rows]
     lines = [f"| {' | '.join(row)} |" for row in cells]
     return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])
-
-
-def where_is_what(package: str | ModuleType = "advnb.papers") -> str:
-    """Return the Markdown table of CONTRIBUTING.md: statement of a paper, page, module, stored runs."""
-    rows: dict[tuple[str, str], list[str]] = {}
-    for page in pages(package).values():
-        for claim in page:
-            statement = re.sub(r" \([^()]*\)$", "", claim.statement)
-            rows.setdefault((statement, page.name), []).extend(claim.evidence)
-    cells = [
-        [
-            name.partition("/")[0],
-            statement,
-            f"[{name}](book/{name}.ipynb)",
-            f"`{_home(name)}`",
-            ", ".join(f"`{run}`" for run in dict.fromkeys(runs)) or "computed",
-        ]
-        for (statement, name), runs in rows.items()
-    ]
-    return _markdown([["Chapter", "Statement", "Page", "Module", "Stored runs"], *cells])
-
-
-def _home(page: str) -> str:
-    """Return the module of a page, from the root of the repository."""
-    folder = PACKAGE / "papers" / page
-    return f"advnb/papers/{page}/" if folder.is_dir() else f"advnb/papers/{page}.py"

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import toy.pages
+import where
 from toy.sums import DRIFTING, WALK
 
 from advnb.__main__ import main
@@ -20,7 +21,6 @@ from advnb.book.ledger import (
     pages,
     totals,
     totals_markdown,
-    where_is_what,
     write,
 )
 from advnb.experiments import ResultsError, find, run
@@ -199,22 +199,12 @@ def test_two_pages_of_a_chapter_may_not_share_an_id():
         pages(package(a=PAGE, b=other))
 
 
-def test_the_table_of_places(capsys):
-    lines = where_is_what("toy").splitlines()
-    assert lines[2] == (
-        "| toy | Theorem 3.1 | [toy/walks](book/toy/walks.ipynb) | `advnb/papers/toy/walks.py` | `toy.walk` |"
-    )
-    assert lines[4].endswith("| computed |")
-    assert main(["claims", "--where"], "toy") == 0
-    assert capsys.readouterr().out.splitlines() == lines
-
-
 # The book's own
 
 
 def test_contributing_says_where_everything_is():
     text = (BOOK.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    assert text.split("<!-- where is what -->")[1].strip() == where_is_what()
+    assert text.split("<!-- where is what -->")[1].strip() == where.where_is_what()
     for cell in re.findall(r"`(advnb/[\w/.]+)`", text.split("<!-- where is what -->")[1]):
         assert (BOOK.parent / cell).exists(), cell
 
