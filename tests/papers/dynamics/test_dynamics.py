@@ -519,6 +519,13 @@ def test_shrinking_rate_follows_the_linearised_exponent():
         assert result["constant"] < result["final"]  # the step that does not shrink is ahead
 
 
+def test_shrinking_rate_does_not_begin_where_no_trajectory_has_arrived():
+    """Step 0 is not where one that never arrives has arrived."""
+    problem = {"d": 3, "m": 64, "eps": 0.01, "beta_ratio": 2.0, "seed": 0}
+    with pytest.raises(RuntimeError, match=r"3 of 3 starts have not arrived after 250 steps: .* limit is 1$"):
+        convergence.shrinking_rate(**problem, limit=1)
+
+
 def test_escape_stalls_where_the_residual_vanishes_and_only_in_the_minus_convention():
     def slopes(convention):
         return [

@@ -98,6 +98,7 @@ def shrinking_rate(
     device: str = "cpu",
     starts: int = 3,
     horizon: int = 12,
+    limit: int = 200_000,
 ) -> Numbers:
     """Corollary 3.1, Remark 3, Lemma A.8: D_s = ||delta_s - delta*||^2 under eta_s = 2 / (beta (s + z)).
 
@@ -105,12 +106,17 @@ def shrinking_rate(
     with eta_0 < eta = eps^2 / 10; the start is where PGD at that eta first has ||Gamma|| <= sqrt(eta); s
     runs to ``horizon`` z. ``slope`` is that of log D_s against log(s + z) over the last half of the
     logarithmic range; linearising the step predicts -4 mu / beta. ``constant`` is D after as many steps at
-    eta_0 instead.
+    eta_0 instead. Raises ``RuntimeError`` if a start has not arrived there after ``limit`` steps.
     """
     problem = draw(d, m, eps, seed=seed)
     eta = 0.1 * eps**2
-    path, stop = run_until_stationary(problem, in_ball(problem, starts, seed=seed), eta)
-    start = path.delta[stop.clamp_min(0), torch.arange(starts)]
+    path, stop = run_until_stationary(problem, in_ball(problem, starts, seed=seed), eta, limit=limit)
+    if (stop < 0).any():
+        late = (
+            f"{int((stop < 0).sum())} of {starts} starts have not arrived after {len(path.delta) - 1} steps"
+        )
+        raise RuntimeError(f"{late}: D_s begins where PGD first has ||Gamma|| <= sqrt(eta); limit is {limit}")
+    start = path.delta[stop, torch.arange(starts)]
     target: SpherePoints = newton(problem, pgd(problem, path.end, steps=500, step_size=eta).end)
     mu = float(target.eigenvalues[:, 0].min())
     beta = beta_ratio * mu
