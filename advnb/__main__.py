@@ -132,13 +132,10 @@ def _verify(package: Package, name: str, **options: Any) -> int:
     return 0
 
 
-def _claims(package: Package, where: bool, write: bool, results: str | None) -> int:
+def _claims(package: Package, write: bool, results: str | None) -> int:
     """Judge all claims on what is stored; say what differs from what is written down, or write it down."""
     from advnb.book import ledger
 
-    if where:
-        print(ledger.where_is_what(package))
-        return 0
     found = ledger.pages(package)
     if write:
         changed = [name for name, page in found.items() if ledger.write(page, results)]
@@ -245,7 +242,6 @@ def _parser() -> argparse.ArgumentParser:
         _claims, "claims", "judge all claims on what is stored and compare with what is written down"
     )
     option("--write", action="store_true", help="write down what has changed")
-    option("--where", action="store_true", help="only print which page, module and runs a statement has")
     option("--results", metavar="FOLDER", help=folder)
     option = add(_data, "data", "say which data sets are here, or fetch one")
     option("name", nargs="?", help="a data set")
