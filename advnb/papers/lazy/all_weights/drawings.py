@@ -27,8 +27,8 @@ def draw_longest(ax: Axes, rows: pd.DataFrame, m: int = 1000) -> None:
     ticks = (1, 2, 5, 10, 20, 50)
     ax.set_yticks(ticks, labels=list(map(str, ticks)))
     ax.minorticks_off()
-    ax.set(xlabel="dimension d", ylabel="longest flip times √d")
-    ax.legend(title="C₀", ncols=2)
+    ax.set(xlabel="dimension d", ylabel="longest flip times √d", ylim=(0.9, 200))
+    ax.legend(title="C₀", ncols=3, loc="upper left")
 
 
 def draw_angles(ax: Axes, rows: pd.DataFrame) -> None:
