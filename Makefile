@@ -58,7 +58,8 @@ portable: $(READY) ## Test all of it under other processors and numbers of threa
 lab: $(READY) ## Open the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=book
 
-notebooks: $(READY) ## Execute all notebooks in place, widget state kept
+notebooks: $(READY) ## Judge all claims, execute all notebooks in place, widget state kept
+	$(BIN)/python -m advnb claims --write
 	$(BIN)/python book/_ext/execute.py
 
 clean: ## Remove what was built (.venv stays)
