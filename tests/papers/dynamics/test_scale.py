@@ -1,339 +1,172 @@
-"""Escape from local maxima on images: the statistic on cases solved by hand, the maximum check, the trials."""
+"""The page on scale: the trial of Figure 3, what its tables say, and what its pictures show."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch import Tensor, nn
+from matplotlib.figure import Figure
 
-from advnb.balls import L2
-from advnb.experiments import live
-from advnb.papers.dynamics import scale as di
-from advnb.papers.dynamics.scale import Scene
-from advnb.papers.dynamics.scale.escape import escape
-from advnb.papers.dynamics.scale.precision import precision
-from advnb.papers.dynamics.scale.training import along_training
-
-F64 = torch.float64
-
-
-class Margin(nn.Module):
-    """Logits (0, m(x)): a classifier whose margin for the label +1 is a function of our choice."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: Tensor) -> Tensor:
-        m = self.function(x)
-        return torch.stack((torch.zeros_like(m), m), dim=1)
-
-
-def scene(function, x: Tensor, eps: float, **choices) -> Scene:
-    return Scene(Margin(function).eval(), x, torch.ones(len(x), dtype=F64), L2(eps), **choices)
-
-
-def linear(slope: float, offset: float = 0.0, d: int = 5):
-    w = torch.linspace(1.0, 2.0, d, dtype=F64)
-    w = slope * w / w.norm()
-    return w, lambda x: x @ w + offset
-
-
-# -- the statistic -----------------------------------------------------------------------------------------------
-
-
-@given(share=st.floats(0.05, 0.95), size=st.floats(0.02, 0.3))
-@settings(max_examples=15, deadline=None)
-def test_relative_steps_cross_a_linear_landscape_in_the_time_of_the_formula(share, size):
-    w, margin = linear(3.0)
-    there = scene(margin, torch.zeros(1, 5, dtype=F64), eps=0.7)
-    top = 0.7 * w[None] / w.norm()
-    _, path = di.travel(there, top, uphill=False, rule="relative", steps=math.ceil(2 / size) + 1, size=size)
-    steps = di.escape_steps(there.height(path), torch.tensor([-0.7 * 3.0], dtype=F64), share)
-    exact = di.linear_steps(share, 0.7, torch.tensor([3.0], dtype=F64), size, "relative")
-    assert exact.item() == pytest.approx(2 * share / size)
-    assert exact.item() - 1e-6 <= steps.item() < exact.item() + 1 + 1e-6
-
-
-@pytest.mark.parametrize("eps", [0.01, 0.1, 1.0])
-@pytest.mark.parametrize("share", [0.5, 0.9])
-def test_constant_steps_cross_a_linear_loss_in_two_eps_over_lr_times_gradient(eps, share):
-    # At a margin of -60 the cross entropy has slope -1 to 1e-26: L is linear.
-    w, margin = linear(0.4, offset=-60.0)
-    there = scene(margin, torch.zeros(1, 5, dtype=F64), eps)
-    top = eps * w[None] / w.norm()
-    lr = 0.07
-    _, path = di.travel(there, top, uphill=False, rule="constant", steps=50, size=lr)
-    goal = there.objective(torch.tensor([-60.0 - 0.4 * eps], dtype=F64))
-    steps = di.escape_steps(there.objective(path), goal, share).item()
-    exact = di.linear_steps(share, eps, torch.tensor([0.4], dtype=F64), lr, "constant").item()
-    assert exact == pytest.approx(2 * share * eps / (lr * 0.4))
-    assert steps == math.ceil(exact) if exact < 50 else math.isinf(steps)
-
-
-@pytest.mark.parametrize("convention", ["minus", "plus"])
-def test_cross_entropy_time_is_travel_plus_saturation(convention):
-    w, margin = linear(1.0)
-    there = scene(margin, torch.zeros(1, 5, dtype=F64), eps=4.0, convention=convention)
-    sign = 1.0 if convention == "minus" else -1.0
-    lr = 0.04
-    _, path = di.travel(
-        there, sign * 4.0 * w[None] / w.norm(), uphill=False, rule="constant", steps=3000, size=lr
-    )
-    assert path[0].item() == pytest.approx(4.0 * sign)
-    target = torch.tensor([-2.0 * sign], dtype=F64)
-    measured = int((sign * (path[:, 0] - target) <= 0).to(torch.int8).argmax())
-    travel, saturation = di.cross_entropy_steps(path[0], target, torch.ones(1, dtype=F64), lr)
-    assert travel.item() == pytest.approx(6.0 / lr)
-    assert measured == pytest.approx((travel + saturation).item(), rel=0.02)
-
-
-@pytest.mark.parametrize("convention", ["minus", "plus"])
-@pytest.mark.parametrize("share", [0.5, 0.9])
-def test_predicted_steps_foresee_the_escape_from_a_linear_margin(convention, share):
-    w, margin = linear(1.0, offset=0.5)
-    there = scene(margin, torch.zeros(1, 5, dtype=F64), eps=2.0, convention=convention)
-    sign, lr = (1.0 if convention == "minus" else -1.0), 0.02
-    _, path = di.travel(
-        there, sign * 2.0 * w[None] / w.norm(), uphill=False, rule="constant", steps=2500, size=lr
-    )
-    floor = torch.tensor([0.5 - 2.0 * sign], dtype=F64)
-    measured = di.escape_steps(there.objective(path), there.objective(floor), share).item()
-    travel, saturation = di.predicted_steps(path[0], floor, torch.ones(1, dtype=F64), share, lr)
-    assert measured == pytest.approx((travel + saturation).item(), rel=0.02)
-
-
-def test_escape_steps_reads_a_path_by_hand():
-    path = torch.tensor([[4.0, 4.0, 4.0], [3.0, 4.0, 4.0], [1.0, 3.9, 4.0], [0.0, 3.8, 4.0]], dtype=F64)
-    goal = torch.tensor([0.0, 0.0, 4.0], dtype=F64)
-    half, ninety = di.escape_steps(path, goal, 0.5), di.escape_steps(path, goal, 0.9)
-    assert half[0] == 2 and ninety[0] == 3
-    assert half[1] == math.inf  # the path never gets there
-    assert half[2].isnan()  # there was nothing to cover
-
-
-@pytest.mark.parametrize("share", [0.0, -0.1, 1.5])
-def test_escape_steps_refuses_a_share_outside_the_range(share):
-    with pytest.raises(ValueError, match=r"share must lie in \(0, 1\]; got"):
-        di.escape_steps(torch.zeros(2, 1), torch.zeros(1), share)
-
-
-# -- trajectories ------------------------------------------------------------------------------------------------
-
-
-@given(factor=st.sampled_from([0.125, 8.0, 1024.0]), seed=st.integers(0, 5))
-@settings(max_examples=12, deadline=None)
-def test_relative_steps_do_not_see_the_scale_of_a_homogeneous_net(factor, seed):
-    generator = torch.Generator().manual_seed(seed)
-    first, second = (torch.randn(k, 16, generator=generator, dtype=F64) for k in (6, 1))
-    x = torch.randn(3, 6, generator=generator, dtype=F64)
-
-    def path(scale: float) -> Tensor:
-        there = scene(lambda z: (torch.relu(z @ first) @ second.T)[:, 0], scale * x, eps=0.5 * scale)
-        start = there.ball.sample(there.x, generator=torch.Generator().manual_seed(seed))
-        return di.travel(there, start, uphill=True, rule="relative", steps=30, size=0.1)[1]
-
-    torch.testing.assert_close(path(factor), factor * path(1.0), rtol=1e-9, atol=1e-9 * factor)
-
-
-@pytest.mark.parametrize("convention", ["minus", "plus"])
-@pytest.mark.parametrize("loss", ["cross_entropy", "squared"])
-@pytest.mark.parametrize("rule", ["constant", "relative"])
-def test_downhill_lowers_the_objective_and_stays_in_the_ball(convention, loss, rule):
-    generator = torch.Generator().manual_seed(0)
-    w = torch.randn(4, 8, generator=generator, dtype=F64)
-    there = scene(lambda z: torch.tanh(z @ w).sum(1), torch.randn(5, 4, generator=generator, dtype=F64), eps=0.6,
-                  convention=convention, loss=loss)  # fmt: skip
-    start = there.ball.sample(there.x, generator=generator)
-    for uphill, sign in ((True, 1), (False, -1)):
-        end, path = di.travel(there, start, uphill=uphill, rule=rule, steps=40, size=0.005)
-        change = sign * (there.objective(path[-1]) - there.objective(path[0]))
-        assert bool((change > 0).all()) and bool(there.ball.contains(end, there.x).all())
-        torch.testing.assert_close(there.margin(end), path[-1])
-
-
-def test_travel_refuses_an_unknown_rule():
-    _, margin = linear(1.0)
-    there = scene(margin, torch.zeros(1, 5, dtype=F64), eps=1.0)
-    with pytest.raises(ValueError, match="rule must be one of 'constant', 'relative'; got 'normalised'"):
-        di.travel(there, there.x, uphill=True, rule="normalised", steps=1, size=1.0)
-
-
-def test_height_rises_with_the_objective_under_both_conventions():
-    margins = torch.linspace(-3, 3, 7, dtype=F64)
-    for convention in ("minus", "plus"):
-        there = scene(linear(1.0)[1], torch.zeros(7, 5, dtype=F64), eps=1.0, convention=convention)
-        assert torch.equal(there.height(margins).argsort(), there.objective(margins).argsort())
-
-
-# -- the check of a local maximum --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("convention", ["minus", "plus"])
-def test_linear_margin_at_its_maximum_has_curvature_minus_one(convention):
-    w, margin = linear(2.0)
-    sign = 1.0 if convention == "minus" else -1.0
-    there = scene(margin, torch.zeros(1, 5, dtype=F64), eps=1.5, convention=convention)
-    top = sign * 1.5 * w[None] / w.norm()
-    arc = 0.05
-    found = di.local_maximum(there, top, generator=torch.Generator().manual_seed(0), arc=arc)
-    assert found.slack.item() == pytest.approx(0.0, abs=1e-12)
-    assert found.curvature.item() == pytest.approx(2 * (math.cos(arc) - 1) / arc**2, rel=1e-9)
-    assert found.beaten.item() == 0.0
-
-
-@pytest.mark.parametrize(("axis", "ratio"), [(0, (1.0 - 3.0) / 3.0), (1, (3.0 - 1.0) / 1.0)])
-def test_quadratic_margin_is_told_apart_from_its_saddle(axis, ratio):
-    # m = 3 x^2 + y^2 on a circle: a maximum along x, a minimum along y, both first-order points.
-    there = scene(lambda z: z**2 @ torch.tensor([3.0, 1.0], dtype=F64), torch.zeros(1, 2, dtype=F64), eps=0.8)
-    point = torch.zeros(1, 2, dtype=F64)
-    point[0, axis] = 0.8
-    arc = 0.05
-    found = di.local_maximum(there, point, generator=torch.Generator().manual_seed(1), arc=arc)
-    assert found.slack.item() == pytest.approx(0.0, abs=1e-12)
-    assert found.curvature.item() == pytest.approx(ratio * (math.sin(arc) / arc) ** 2, rel=1e-9)
-    assert found.beaten.item() == (0.0 if axis == 0 else 1.0)
-
-
-@pytest.mark.parametrize("angle", [0.3, 1.0, 2.5])
-def test_slack_is_one_minus_the_cosine_to_the_gradient(angle):
-    there = scene(lambda z: z[:, 0], torch.zeros(1, 2, dtype=F64), eps=0.5)
-    point = 0.5 * torch.tensor([[math.cos(angle), math.sin(angle)]], dtype=F64)
-    found = di.local_maximum(there, point, generator=torch.Generator().manual_seed(1))
-    assert found.slack.item() == pytest.approx(1 - math.cos(angle))
-    assert found.beaten.item() > 0  # the circle through the gradient's tangent leads upwards
-
-
-# -- scenes ------------------------------------------------------------------------------------------------------
-
-
-def draw(**changes) -> Scene:
-    settings = {
-        "data": "digits",
-        "version": "2017",
-        "scale": 10.0,
-        "ratio": 0.1,
-        "units": "norm",
-        "images": 4,
-    }
-    settings |= {"loss": "cross_entropy", "convention": "minus", "seed": 0}
-    return di.draw_scene(**(settings | changes))
-
-
-def test_the_two_readings_of_input_scale():
-    by_norm, by_pixel = draw(), draw(units="pixels")
-    norms = by_pixel.x.flatten(1).norm(dim=1)
-    torch.testing.assert_close(by_norm.x.flatten(1).norm(dim=1), torch.full((4,), 10.0, dtype=F64))
-    assert by_norm.ball.eps == pytest.approx(1.0)
-    assert by_pixel.ball.eps == pytest.approx(0.1 * norms.mean().item())
-    assert by_pixel.x.max() <= 10.0 and norms.min() > 20.0
-    torch.testing.assert_close(by_pixel.x / norms.view(-1, 1, 1, 1), by_norm.x / 10.0)
-
-
-def test_half_the_images_are_odd_and_the_scale_changes_nothing_else():
-    first, second = draw(scale=0.1), draw(scale=1000.0)
-    assert first.y.sum() == 0 and torch.equal(first.y, second.y)
-    torch.testing.assert_close(1e4 * first.x, second.x)
-    for a, b in zip(first.net.parameters(), second.net.parameters(), strict=True):
-        assert torch.equal(a, b)
-
-
-@pytest.mark.parametrize(("version", "weights"), [("2017", 21_432), ("2019", 1_198_850)])
-def test_both_versions_of_the_example_network(version, weights):
-    net = di.classifier(version, seed=0)
-    assert sum(p.numel() for p in net.parameters()) == weights
-    assert net(torch.zeros(2, 1, 28, 28)).shape == (2, 2)
-    assert not any(isinstance(part, nn.Dropout) for part in net.modules())
-    state = torch.random.get_rng_state()
-    di.classifier(version, seed=1)
-    assert torch.equal(state, torch.random.get_rng_state())
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"version": "2018"}, "version must be one of '2017', '2019'; got '2018'"),
-        ({"units": "pixel"}, "units must be one of 'norm', 'pixels'; got 'pixel'"),
-        ({"scale": -1.0}, "scale must be a finite number above 0; got -1.0"),
-        ({"convention": "max"}, "convention must be one of 'minus', 'plus'; got 'max'"),
-        ({"loss": "hinge"}, "loss must be one of"),
-    ],
+from advnb.experiments import load
+from advnb.papers.dynamics.images import CONSTANT, RATIOS, RELATIVE, SCALES, per_image, pick
+from advnb.papers.dynamics.images.escape import STEPS, shown_steps
+from advnb.papers.dynamics.scale import (
+    by_epoch,
+    draw_against_radius,
+    draw_covered,
+    draw_foreseen,
+    draw_objective,
+    draw_training,
+    paper_steps,
 )
-def test_scenes_refuse_what_they_do_not_know(change, message):
-    with pytest.raises(ValueError, match=message):
-        draw(**change)
-
-
-# -- trials ------------------------------------------------------------------------------------------------------
+from advnb.papers.dynamics.scale.claims import change, of_paper
+from advnb.papers.dynamics.scale.drawings import covered, objective
+from advnb.papers.dynamics.scale.trials import along_training
 
 SMALL = {"data": "digits", "version": "2017", "units": "norm", "images": 2, "seed": 0, "device": "cpu"}
 
 
-def test_a_live_trial_is_a_function_of_its_parameters_and_seed():
-    trial = next(
-        t for t in di.FIG2.trials("live") if t.params["step"] == "relative" and t.params["scale"] == 10.0
-    )
-    run = lambda seed: escape(**trial.params, seed=seed, device="cpu", dtype=F64)  # noqa: E731
-    first = run(0)
-    assert first == run(0) != run(1)
-    assert len(first["path"]) == 2 and len(first["path"][0]) == len(di.shown_steps("relative")) <= 60
-    assert all(value <= 0.15 for value in first["gain"])
-    assert all(20 <= steps <= 100 for steps in first["height_half"])  # 50 on a linear landscape
+@pytest.fixture(scope="module")
+def fig2():
+    return load("dynamics.fig2", "laptop")
 
 
-def test_per_image_gives_each_image_a_row_with_what_was_foreseen():
-    table = live(di.FIG2, only={"scale": 1000.0, "ratio": 0.001, "step": "relative"})
-    rows = di.per_image(table)
-    assert len(rows) == 2 and list(rows["image"]) == [0, 1]
-    assert set(rows["eps"]) == {1.0}  # 1000 * 0.001, whatever the rounding
-    first = {
-        name: torch.tensor([rows[name][0]], dtype=F64)
-        for name in ("margin_start", "margin_floor", "gradient_clean")
-    }
-    travel, saturation = di.predicted_steps(*first.values(), share=0.5)
-    assert rows["travel"][0] == pytest.approx(travel.item())
-    assert rows["saturation"][0] == pytest.approx(saturation.item())
-    slower = di.per_image(table.assign(lr=0.1))
-    assert slower["travel"][1] == pytest.approx(10 * rows["travel"][1])
-    assert di.per_image(table.assign(loss="squared"))["travel"].isna().all()
+@pytest.fixture(scope="module")
+def fig3():
+    return load("dynamics.fig3", "laptop")
 
 
-def test_shown_steps_hold_the_first_and_the_last():
-    for rule, last in di.STEPS.items():
-        steps = di.shown_steps(rule)
-        assert steps[:4] == [0, 1, 2, 3] and steps[-1] == last and len(steps) <= 60
+@pytest.fixture
+def ax():
+    return Figure().subplots()
 
 
-def test_float32_freezes_where_float64_moves_and_neither_moves_at_constant_steps():
-    run = precision(**SMALL, scale=1000.0, ratio=10.0)
-    assert min(run["margin_start"]) > 104  # exp(-104) is below the smallest float32
-    assert run["zero32"] == [1.0, 1.0] and run["zero64"] == [0.0, 0.0]
-    assert max(map(abs, run["relative32"])) < 1e-6 and min(run["relative64"]) > 0.5
-    assert max(map(abs, run["constant32"] + run["constant64"])) < 1e-6
-    near = precision(**SMALL, scale=0.1, ratio=0.1)
-    assert near["zero32"] == [0.0, 0.0] and min(near["cosine32"]) > 0.9
+def curves(ax):
+    """The lines of a picture that have a label of their own, by label."""
+    return {line.get_label(): line for line in ax.lines if not line.get_label().startswith("_")}
 
 
 def test_along_training_returns_one_entry_an_epoch(monkeypatch):
-    monkeypatch.setitem(di.STEPS, "constant", 60)
-    monkeypatch.setitem(di.STEPS, "relative", 60)
+    monkeypatch.setitem(STEPS, "constant", 60)
+    monkeypatch.setitem(STEPS, "relative", 60)
     run = along_training(**SMALL, scale=1.0, ratio=0.1, lr=1e-3, optimizer="adam", epochs=[0, 2], examples=20,
-                            dtype=F64)  # fmt: skip
+                         dtype=torch.float64)  # fmt: skip
     assert run["moved"][0] == 0.0 and 0 < run["moved"][1] < 1
     for name in ("train_accuracy", "spread", "constant_loss_half", "relative_margin_start"):
         assert len(run[name]) == 2
     assert run["constant_gradient_clean"][0] != run["constant_gradient_clean"][1]
 
 
-@pytest.mark.parametrize(
-    "experiment", [di.FIG2, di.FIG2_CHOICES, di.FIG2_PRECISION, di.FIG3], ids=lambda e: e.name
-)
-def test_the_laptop_grids_have_three_networks_and_images_enough(experiment):
-    trials = experiment.trials("laptop")
-    assert {trial.seed for trial in trials} == {0, 1, 2}
-    assert all(trial.params["data"] == "mnist" for trial in trials)
-    assert min(trial.params["images"] for trial in di.FIG2.trials("laptop")) >= 6
+# -- tables ------------------------------------------------------------------------------------------------------
+
+
+def test_by_epoch_measures_against_the_first_epoch(fig3):
+    state = by_epoch(fig3)
+    assert len(state) == 3 * len(fig3) and set(state["epoch"]) == {0, 10, 100}
+    first = state[state["epoch"] == 0]
+    assert (first[["range", "gradient"]] == 1).all(axis=None) and (first["moved"] == 0).all()
+    assert set(state.loc[state["setting"] == "learns", "seed"]) == {0, 1, 2}
+
+
+def test_the_settings_of_the_paper_are_told_apart_by_scale_and_ratio(fig3):
+    state = by_epoch(fig3)
+    large, small = (of_paper(state, 0.1, largest=largest) for largest in (True, False))
+    assert set(large["setting"]) == {"scale 0.1, r = 10"} and set(small["setting"]) == {
+        f"scale 0.1, r = {ratio:g}" for ratio in RATIOS[1:]
+    }
+    assert len(of_paper(state, 0.1)) == len(large) + len(small)
+    assert of_paper(state, 10)["setting"].nunique() == 3
+
+
+def test_change_compares_each_network_with_itself(fig3):
+    state = by_epoch(fig3)
+    state["half, constant"] = np.where(state["epoch"] == 10, 6.0, 2.0) * (1 + state["seed"])
+    assert (change(state, 10) == 3.0).all() and (change(state, 100) == 1.0).all()
+    assert len(change(state, 10)) == len(fig3)
+
+
+def test_the_share_covered_runs_from_zero_to_one_at_the_floor():
+    path = np.array([[2.0, 0.0, -2.0]])
+    for convention in ("minus", "plus"):
+        way = path if convention == "minus" else -path
+        share = covered(way, way[:, -1], convention)
+        assert share[0, 0] == 0.0 and 0 < share[0, 1] < 1 and share[0, 2] == 1.0
+        half = objective(way, convention)
+        assert share[0, 1] == pytest.approx((half[0, 0] - half[0, 1]) / (half[0, 0] - half[0, 2]))
+    deeper = covered(path, np.array([-5.0]), "minus")
+    assert deeper[0, 2] < 1.0
+    assert np.isnan(covered(np.ones((1, 3)), np.ones(1), "minus")).all()
+
+
+# -- drawings ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("run", [CONSTANT, RELATIVE])
+def test_escape_times_are_drawn_at_their_radii_beside_the_time_of_a_linear_function(ax, fig2, run):
+    rows = per_image(fig2)
+    draw_against_radius(ax, rows, rows, run)
+    shown, limit = curves(ax), STEPS[run[1]]
+    assert list(shown) == [*(f"scale {scale:g}" for scale in SCALES), "a linear function"]
+    median = pick(rows, run, convention="minus", scale=10.0, ratio=0.1)["loss_half"].median()
+    x, y = shown["scale 10"].get_data()
+    assert y[list(x).index(1.0)] == median
+    x, y = shown["a linear function"].get_data()
+    slope = np.polyfit(np.log(x), np.log(y), 1)[0]
+    assert slope == pytest.approx(1.0 if run == CONSTANT else 0.0, abs=1e-9)
+    assert [
+        line.get_ydata()[0] for line in ax.lines if line.get_linestyle() == ":" and len(line.get_xdata()) == 2
+    ] == [limit]
+    open_markers = [line for line in ax.lines if line.get_markerfacecolor() == "none"]
+    assert len(open_markers) == len(SCALES)
+
+
+def test_figure_2_has_a_curve_for_each_ratio_that_starts_at_zero(ax, fig2):
+    draw_covered(ax, fig2, 1000.0, CONSTANT, "minus")
+    shown = curves(ax)
+    assert list(shown) == [f"r = {ratio:g}, ε = {1000 * ratio:g}" for ratio in RATIOS]
+    for line in shown.values():
+        assert list(line.get_xdata()) == shown_steps("constant") and line.get_ydata()[0] == 0.0
+    ends = [line.get_ydata()[-1] for line in shown.values()]
+    assert ends[0] < 0.1 and ends[-1] > 0.9 and "input scale 1000" in ax.get_title()
+
+
+def test_a_panel_of_figure_2_shows_the_objective_of_section_3(ax, fig2):
+    draw_objective(ax, fig2, 0.1)
+    assert ax.get_title() == "(a) input scale 0.1" and len(ax.lines) == len(RATIOS)
+    assert all(line.get_ydata().max() < 0 and np.ptp(line.get_ydata()[-2:]) < 0.01 for line in ax.lines)
+
+
+def test_every_trajectory_of_the_paper_is_a_dot_at_the_foreseen_time(ax, fig2):
+    rows = paper_steps(fig2)
+    draw_foreseen(ax, rows)
+    shown = curves(ax)
+    assert sum(len(shown[f"scale {scale:g}"].get_xdata()) for scale in SCALES) == len(rows)
+    x, y = shown["scale 10"].get_data()
+    chosen = pick(rows, scale=10.0)
+    escaped = np.isfinite(chosen["loss_half"]).to_numpy()
+    np.testing.assert_array_equal(y[escaped], chosen["loss_half"][escaped])
+    assert (y[~escaped] > STEPS["constant"]).all() and x.max() <= 1e5
+    np.testing.assert_array_equal(*shown["as foreseen"].get_data())
+
+
+def test_figure_3_names_the_network_that_learns_and_the_one_that_became_constant(ax, fig3):
+    draw_training(ax, fig3, 10.0, 100, "constant")
+    names = list(curves(ax))
+    assert [name.split(":")[0] for name in names] == [
+        "r = 10",
+        "r = 0.1",
+        "r = 0.001",
+        "a network that learns",
+    ]
+    assert "nothing to cover" in names[0] and len(curves(ax)[names[0]].get_xdata()) == 0
+    assert "accuracy 1.00" in names[-1] and "margin range" in names[-1]
+    assert "epoch 100" in ax.get_title()
+
+
+def test_figure_3_at_the_start_has_a_curve_for_every_ratio(ax, fig3):
+    draw_training(ax, fig3, 0.1, 0, "relative")
+    lines = curves(ax).values()
+    assert len(lines) == len(RATIOS) + 1
+    assert all(line.get_ydata()[-1] > 0.9 and not math.isnan(line.get_ydata()[0]) for line in lines)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from advnb.papers.dynamics.scale.scene import Scene, per_row
+from advnb.papers.dynamics.images.scene import Scene, per_row
 
 
 class Maximum(NamedTuple):

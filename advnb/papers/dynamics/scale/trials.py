@@ -1,4 +1,4 @@
-"""The trial of Figure 3: escapes of a network on its way through adversarial training."""
+"""Figure 3: escapes of a network on its way through adversarial training."""
 
 from __future__ import annotations
 
@@ -12,55 +12,48 @@ from torch import Tensor, nn
 from advnb.attacks import ZeroGradientWarning, pgd
 from advnb.balls import L2
 from advnb.data import Split
-from advnb.papers.dynamics.scale.escape import Numbers, rounded, run_escape
-from advnb.papers.dynamics.scale.scene import Scene, at_scale, class_index, draw_scene, parity
-from advnb.papers.dynamics.scale.steps import RULES
+from advnb.experiments import Experiment, Tolerance
+from advnb.papers.dynamics.images.escape import RATIOS, Numbers, rounded, run_escape
+from advnb.papers.dynamics.images.scene import Scene, at_scale, class_index, draw_scene, parity
+from advnb.papers.dynamics.images.steps import RULES
 from advnb.training import Standard, fit
 
 TEST_IMAGES = 500
 
-FIG3_FIELDS = (
-    "margin_start",
-    "margin_peak",
-    "margin_floor",
-    "gradient_clean",
-    "gain",
-    "loss_half",
-    "loss_ninety",
-    "path",
-)
+FIG3_FIELDS = ("margin_start", "margin_peak", "margin_floor", "gradient_clean", "gain", "loss_half", "loss_ninety",
+               "path")  # fmt: skip
+EPOCHS = [0, 10, 100]
 
 
 def along_training(
-    *,
-    data: str,
-    version: str,
-    scale: float,
-    ratio: float,
-    units: str,
-    lr: float,
-    optimizer: str,
-    epochs: list[int],
-    examples: int,
-    images: int,
-    seed: int,
-    device: str,
-    dtype: torch.dtype,
-) -> Numbers:
+    *, data: str, scale: float, units: str, lr: float, optimizer: str, epochs: list[int], examples: int, seed: int,
+    device: str, dtype: torch.dtype, **choices: Any,
+) -> Numbers:  # fmt: skip
     """Trial of Figure 3: escapes of networks along adversarial training, at the given ``epochs`` (0 comes first).
 
     SGD without momentum (or Adam) at ``lr``, batches of 64, on ``examples`` training images (half odd), against 5
     PGD steps of eps / 2 along the unit gradient; the paper gives the learning rate, 0.01 r, and the number of images.
     One list an epoch: the accuracies, ``moved`` (distance of the weights from the initial ones over their norm),
     ``spread`` (standard deviation over the training images of z_1 - z_0: 0 for a constant classifier), and the
-    fields of :func:`run_escape` that Figure 3 needs, with the step rule in front.
+    fields of :func:`run_escape` that Figure 3 needs, with the step rule in front. ``choices`` are the other arguments
+    of :func:`draw_scene`.
     """
-    scene = draw_scene(data=data, version=version, scale=scale, ratio=ratio, units=units, loss="cross_entropy",
-                       convention="minus", images=images, seed=seed, device=device, dtype=dtype)  # fmt: skip
-    train = parity(data).train.subset(examples, seed=seed).to(device, dtype)
-    train = Split(at_scale(train.x, scale, units), class_index(train.y))
-    test = parity(data).test.subset(TEST_IMAGES, seed=seed + 1).to(device, dtype)
-    test = Split(at_scale(test.x, scale, units), class_index(test.y))
+    shared: Numbers = {
+        "data": data,
+        "scale": scale,
+        "units": units,
+        "seed": seed,
+        "device": device,
+        "dtype": dtype,
+    }
+    scene = draw_scene(loss="cross_entropy", convention="minus", **shared, **choices)
+
+    def drawn(part: Split, count: int, seed: int) -> Split:
+        part = part.subset(count, seed=seed).to(device, dtype)
+        return Split(at_scale(part.x, scale, units), class_index(part.y))
+
+    train, test = parity(data).train, parity(data).test
+    train, test = drawn(train, examples, seed), drawn(test, TEST_IMAGES, seed + 1)
     initial = nn.utils.parameters_to_vector(scene.net.parameters()).detach().clone()
     rows: list[Numbers] = []
 
@@ -97,5 +90,26 @@ def _accuracies(
 
 def _escapes(scene: Scene, seed: int) -> Numbers:
     """The trajectories of Figure 3 on the network as it is now, under both step rules."""
-    runs = {rule: run_escape(scene, climb=rule, step=rule, seed=seed) for rule in RULES}
-    return {f"{rule}_{name}": run[name] for rule, run in runs.items() for name in FIG3_FIELDS}
+    ends = {rule: run_escape(scene, climb=rule, step=rule, seed=seed) for rule in RULES}
+    return {f"{rule}_{name}": end[name] for rule, end in ends.items() for name in FIG3_FIELDS}
+
+
+def _training(version: str, images: int) -> list[Numbers]:
+    grid = {"data": "mnist", "version": version, "epochs": [EPOCHS], "examples": 200, "images": images}
+    paper = [
+        {**grid, "units": "norm", "scale": scale, "ratio": ratio, "lr": 0.01 * ratio, "optimizer": "sgd"}
+        for scale, ratios in ((0.1, RATIOS), (10.0, [10.0, 0.1, 0.001]))
+        for ratio in ratios
+    ]
+    return [*paper, {**grid, "units": "pixels", "scale": 1.0, "ratio": 0.1, "lr": 1e-3, "optimizer": "adam"}]
+
+
+FIG3 = Experiment(
+    "dynamics.fig3",
+    along_training,
+    grids={"laptop": _training("2017", 6), "full": _training("2019", 20)},
+    seeds={"laptop": 3, "full": 10},
+    dtype="float64",
+    tolerance=Tolerance(rtol=1e-2, atol=1e-5),
+)
+"""Figure 3 at the paper's learning rates, at two input scales, and one setting in which the network learns."""

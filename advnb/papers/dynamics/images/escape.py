@@ -1,23 +1,22 @@
-"""The trial of Figure 2: climb to a local maximum, check it, run down, and say when half of the way was done."""
+"""The trial of Figure 2, climb to a local maximum, check it, run down; and the experiments that are made of it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
 import torch
 from torch import Tensor
 
 from advnb import checks
-from advnb.experiments.read import unroll
-from advnb.papers.dynamics.scale.maximum import local_maximum
-from advnb.papers.dynamics.scale.scene import Scene, draw_scene
-from advnb.papers.dynamics.scale.steps import (
+from advnb.experiments import Experiment, Tolerance
+from advnb.papers.dynamics.images.maximum import local_maximum
+from advnb.papers.dynamics.images.scene import Scene, draw_scene
+from advnb.papers.dynamics.images.steps import (
     LEARNING_RATE,
     RELATIVE_STEP,
     RULES,
     escape_steps,
-    predicted_steps,
     shrinking,
     travel,
 )
@@ -29,50 +28,25 @@ SETTLE = 200
 SHARES = (0.5, 0.9)
 """Shares of the loss range at which a trajectory counts as escaped."""
 SHOWN_IMAGES = 3
-PER_IMAGE = (
-    *(
-        "margin_clean",
-        "margin_start",
-        "margin_end",
-        "margin_peak",
-        "margin_floor",
-        "gradient_clean",
-        "gradient_start",
-    ),
-    *("slack", "curvature", "beaten", "gain", "travelled", "radius"),
-    *("loss_half", "loss_ninety", "height_half", "height_ninety"),
-)
-"""Fields of :func:`run_escape` that hold one number an image."""
+
+SCALES = [0.1, 10.0, 1000.0]
+RATIOS = [10.0, 1.0, 0.1, 0.01, 0.001]
+CONSTANT, SETTLED, RELATIVE = ("constant", "constant"), ("relative", "constant"), ("relative", "relative")
+"""(climb, step): the paper's trajectory; the same from a settled maximum; all in shares of eps."""
 
 Numbers = dict[str, Any]
 
 
 def escape(
-    *,
-    data: str,
-    version: str,
-    scale: float,
-    ratio: float,
-    units: str,
-    loss: str,
-    convention: str,
-    climb: str,
-    step: str,
-    images: int,
-    lr: float = LEARNING_RATE,
-    seed: int,
-    device: str,
-    dtype: torch.dtype,
+    *, climb: str, step: str, seed: int, dtype: torch.dtype, lr: float = LEARNING_RATE, **scene: Any
 ) -> Numbers:
     """Trial of Figure 2: climb to a local maximum of L from a random start, then run downhill (section 5.1, B.1).
 
     ``climb="constant"`` is the paper's way up, 1000 steps at learning rate ``lr``; ``"relative"`` takes shrinking
-    steps of a share of eps, which settle. ``step`` is the rule of the way down. The fields are those of
-    :func:`run_escape`.
+    steps of a share of eps, which settle. ``step`` is the rule of the way down, ``scene`` what :func:`draw_scene`
+    takes. The fields are those of :func:`run_escape`.
     """
-    scene = draw_scene(data=data, version=version, scale=scale, ratio=ratio, units=units, loss=loss,
-                       convention=convention, images=images, seed=seed, device=device, dtype=dtype)  # fmt: skip
-    return run_escape(scene, climb=climb, step=step, lr=lr, seed=seed)
+    return run_escape(draw_scene(seed=seed, dtype=dtype, **scene), climb=climb, step=step, lr=lr, seed=seed)
 
 
 def run_escape(scene: Scene, *, climb: str, step: str, seed: int, lr: float = LEARNING_RATE) -> Numbers:
@@ -130,24 +104,6 @@ def start_from(scene: Scene, start: Tensor, *, climb: str, lr: float = LEARNING_
     return travel(scene, start, uphill=True, rule=climb, steps=STEPS[climb], size=lr)[0]
 
 
-def per_image(table: pd.DataFrame) -> pd.DataFrame:
-    """Trials of :func:`escape` with one row an image, and what :func:`predicted_steps` foresees.
-
-    ``travel`` and ``saturation`` are steps to half of the range of the cross entropy at the trial's learning rate, with
-    the gradient at the clean image; NaN for another loss.
-    """
-    rows = unroll(table.drop(columns="path"), list(PER_IMAGE), index="image")
-    lr = rows["lr"].fillna(LEARNING_RATE) if "lr" in rows else pd.Series(LEARNING_RATE, rows.index)
-    start, floor, gradient = (
-        torch.tensor(rows[name].to_numpy(dtype=float))
-        for name in ("margin_start", "margin_floor", "gradient_clean")
-    )
-    parts = pd.DataFrame(torch.stack(predicted_steps(start, floor, gradient, SHARES[0], 1.0), dim=1).numpy())
-    parts = parts.div(lr, axis=0).where(rows["loss"] == "cross_entropy")
-    eps = rows["eps"].map("{:.5g}".format).astype(float)  # equal radii are to be equal numbers
-    return rows.assign(eps=eps, travel=parts[0], saturation=parts[1])
-
-
 def shown_steps(rule: str) -> list[int]:
     """Steps at which a stored trajectory is kept: all of the first eight, then geometrically to the last."""
     last = STEPS[checks.choice("rule", rule, RULES)]
@@ -159,3 +115,57 @@ def rounded(values: Tensor, digits: int = 6) -> list[float]:
     if values.ndim > 1:
         return [rounded(row, digits) for row in values]  # type: ignore[misc]
     return [float(f"{value:.{digits - 1}e}") for value in values.tolist()]
+
+
+def _runs(grid: Mapping[str, Any], *kinds: tuple[str, str]) -> list[Numbers]:
+    return [{**grid, "climb": climb, "step": step} for climb, step in kinds]
+
+
+_MNIST = {"data": "mnist", "version": "2017", "images": 6, "scale": SCALES, "ratio": RATIOS, "units": "norm",
+          "loss": "cross_entropy", "convention": "minus"}  # fmt: skip
+_DIGITS = _MNIST | {"data": "digits", "images": 2, "ratio": [10.0, 0.001]}
+_THREE = _MNIST | {"ratio": [10.0, 0.1, 0.001]}
+_FEW = _MNIST | {"ratio": [10.0, 0.001], "images": 3}
+_FULL = _MNIST | {"version": "2019", "images": 20}
+
+
+def _variants(grid: Mapping[str, Any], images: int) -> list[Numbers]:
+    """One choice changed at a time; the network of 2019 at two cells that have one radius."""
+    settled = {**grid, "scale": [10.0, 1000.0], "ratio": 10.0, "lr": [1e2, 1e4]}
+    later = {**grid, "version": "2019", "images": images}
+    return [
+        *_runs({**grid, "units": "pixels"}, CONSTANT, RELATIVE),
+        *_runs({**grid, "loss": "squared"}, CONSTANT, RELATIVE),
+        *_runs(settled, SETTLED),
+        *_runs({**later, "scale": 0.1, "ratio": 10.0}, CONSTANT, RELATIVE),
+        *_runs({**later, "scale": 1000.0, "ratio": 0.001}, CONSTANT, RELATIVE),
+    ]
+
+
+FIG2 = Experiment(
+    "dynamics.fig2",
+    escape,
+    grids={
+        "live": _runs(_DIGITS, CONSTANT, RELATIVE),
+        "laptop": [
+            *_runs(_MNIST, CONSTANT, RELATIVE),
+            *_runs(_THREE, SETTLED),
+            *_runs(_THREE | {"convention": "plus"}, CONSTANT, RELATIVE),
+        ],
+        "full": _runs(_FULL | {"convention": ["minus", "plus"]}, CONSTANT, SETTLED, RELATIVE),
+    },
+    seeds={"live": 1, "laptop": 3, "full": 10},
+    dtype="float64",
+    tolerance=Tolerance(rtol=1e-3, atol=1e-6),
+)
+"""Figure 2: scales x ratios, both conventions, the paper's steps and eps-relative ones."""
+
+FIG2_CHOICES = Experiment(
+    "dynamics.fig2_choices",
+    escape,
+    grids={"laptop": _variants(_FEW, 2), "full": _variants(_FULL, 20)},
+    seeds={"laptop": 3, "full": 10},
+    dtype="float64",
+    tolerance=Tolerance(rtol=1e-3, atol=1e-6),
+)
+"""What the paper leaves open, one choice changed at a time: units, loss, learning rate, version of the CNN."""

@@ -77,19 +77,9 @@ def signed_margin(output: Tensor, y: Tensor) -> Tensor:
 
 
 def draw_scene(
-    *,
-    data: str,
-    version: str,
-    scale: float,
-    ratio: float,
-    units: str,
-    loss: str,
-    convention: str,
-    images: int,
-    seed: int,
-    device: str | torch.device = "cpu",
-    dtype: torch.dtype = torch.float64,
-) -> Scene:
+    *, data: str, version: str, scale: float, ratio: float, units: str, loss: str, convention: str, images: int,
+    seed: int, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float64,
+) -> Scene:  # fmt: skip
     """A freshly initialised network and ``images`` test images, half of them odd, with eps = ratio * mean ||x||.
 
     ``units="norm"`` gives every image the Euclidean norm ``scale``; ``"pixels"`` multiplies pixels in [0, 1] by it,
@@ -132,17 +122,9 @@ def classifier(version: str, *, seed: int) -> nn.Module:
         net = example_cnn(classes=2, normalisation=None, generator=generator)
         return nn.Sequential(*(layer for layer in net.children() if not isinstance(layer, nn.Dropout))).eval()
     with torch.device("meta"):
-        net = nn.Sequential(
-            *(
-                nn.Conv2d(1, 10, 5),
-                nn.MaxPool2d(2),
-                nn.ReLU(),
-                nn.Conv2d(10, 20, 5),
-                nn.MaxPool2d(2),
-                nn.ReLU(),
-            ),
-            *(nn.Flatten(), nn.Linear(320, 50), nn.ReLU(), nn.Linear(50, 2)),
-        )
+        blocks = [(nn.Conv2d(a, b, 5), nn.MaxPool2d(2), nn.ReLU()) for a, b in ((1, 10), (10, 20))]
+        dense = (nn.Linear(320, 50), nn.ReLU(), nn.Linear(50, 2))
+        net = nn.Sequential(*blocks[0], *blocks[1], nn.Flatten(), *dense)
     return initialise(net.to_empty(device="cpu"), generator).eval()
 
 

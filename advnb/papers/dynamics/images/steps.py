@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from advnb import checks
 from advnb.attacks import StepSize, ascend
 from advnb.gradients import frozen, loss_and_gradient
-from advnb.papers.dynamics.scale.scene import Scene, per_row, signed_margin
+from advnb.papers.dynamics.images.scene import Scene, per_row, signed_margin
 
 RULES = ("constant", "relative")
 LEARNING_RATE = 1.0

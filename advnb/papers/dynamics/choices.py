@@ -1,0 +1,278 @@
+"""The page ``dynamics/choices``: what the escapes of Figure 2 hang on, one choice at a time.
+
+Its trial of float32 against float64, its claims and its drawings; ``advnb.papers.dynamics.images`` has the rest.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from math import inf
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.axes import Axes
+from torch import Tensor, nn
+
+from advnb.attacks import ZeroGradientWarning, pgd
+from advnb.book import figures
+from advnb.book.claims import Numbers, Page
+from advnb.book.rounding import about
+from advnb.experiments import Experiment, Tolerance
+from advnb.gradients import frozen, loss_and_gradient
+from advnb.papers.dynamics.images import RATIOS, SCALES
+from advnb.papers.dynamics.images.escape import CONSTANT, RELATIVE, SETTLE, STEPS, rounded, start_from
+from advnb.papers.dynamics.images.scene import Scene, class_index, draw_scene
+from advnb.papers.dynamics.images.steps import LEARNING_RATE, RELATIVE_STEP, RULES, shrinking, travel
+from advnb.papers.dynamics.images.tables import by_image, nearest, per_image, pick, spread
+
+PAGE = Page("dynamics/choices", title="Choices")
+Found = tuple[str, Numbers]
+
+LOOKS = {"constant": (figures.CYCLE[0], "s"), "relative": (figures.CYCLE[1], "o")}
+"""Colour and marker of the two rules of a step."""
+
+
+def precision(*, seed: int, **choices: Any) -> Numbers:
+    """Trial: the cross entropy of two logits as a script would write it, in float32 and float64, convention "minus".
+
+    From one local maximum in float64. For each dtype (suffix 32 or 64), an entry an image: ``zero``, whether the
+    gradient of the loss is exactly zero there; ``cosine`` with the exact direction; and the share of the margin's
+    range that 400 steps cover, ``constant`` with raw steps at lr 1 and ``relative`` with steps of 0.02 eps along the
+    gradient that this dtype returns. ``choices`` are the other arguments of :func:`draw_scene`.
+    """
+    scene = draw_scene(loss="cross_entropy", convention="minus", seed=seed, **choices)
+    generator = torch.Generator().manual_seed(seed)
+    top = start_from(scene, scene.ball.sample(scene.x, generator=generator), climb="relative")
+    _, down = travel(scene, top, uphill=False, rule="relative", steps=SETTLE, size=shrinking())
+    fields = {"margin_start": down[0], "margin_floor": down[-1]}
+    for suffix, dtype in (("32", torch.float32), ("64", torch.float64)):
+        shares = _plain_script(scene, top, dtype)
+        covered = {name: (down[0] - m) / (down[0] - down[-1]) for name, m in shares.items() if name in RULES}
+        fields |= {f"{name}{suffix}": value for name, value in (shares | covered).items()}
+    return {"eps": scene.ball.eps, **{name: rounded(value) for name, value in fields.items()}}
+
+
+def _plain_script(scene: Scene, top: Tensor, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Gradient at ``top`` and margins after raw and relative steps on ``cross_entropy`` in ``dtype``; all (n,)."""
+    net, x, start = copy.deepcopy(scene.net).to(dtype), scene.x.to(dtype), top.to(dtype)
+    start, labels = scene.ball.project(start, x), class_index(scene.y)
+    _, exact = scene.margin_gradient(top)
+    with frozen(net), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ZeroGradientWarning)
+        _, grad, _ = loss_and_gradient(net, start, labels, "cross_entropy")
+        sizes = {"constant": LEARNING_RATE, "relative": RELATIVE_STEP * scene.ball.eps}
+        ends = {
+            rule: pgd(net, x, labels, scene.ball, steps=STEPS["relative"], step_size=size, start=start,
+                      direction="gradient" if rule == "constant" else "steepest")
+            for rule, size in sizes.items()
+        }  # fmt: skip
+    size = grad.flatten(1).abs().amax(1)
+    unit = grad.flatten(1).to(exact.dtype) / size[:, None]  # so that no square underflows; NaN where zero
+    cosine = nn.functional.cosine_similarity(-exact.flatten(1), unit)
+    margins = {rule: scene.margin(end.to(top.dtype)) for rule, end in ends.items()}
+    return {"zero": (size == 0).to(top.dtype), "cosine": cosine, **margins}
+
+
+FIG2_PRECISION = Experiment(
+    "dynamics.fig2_precision",
+    precision,
+    grids={
+        "laptop": {"data": "mnist", "version": "2017", "scale": SCALES, "ratio": [10.0, 0.1, 0.001], "units": "norm",
+                   "images": 6},
+        "full": {"data": "mnist", "version": "2019", "scale": SCALES, "ratio": RATIOS, "units": "norm", "images": 20},
+    },
+    seeds={"laptop": 3, "full": 10},
+    dtype="float64",
+    tolerance=Tolerance(rtol=1e-2, atol=1e-3),
+)  # fmt: skip
+"""The same start in float32 and float64."""
+
+
+def variants(choices: pd.DataFrame) -> pd.DataFrame:
+    """Trials of ``dynamics.fig2_choices`` with one row an image; ``variant`` names the choice that is changed."""
+    rows = per_image(choices)
+    changed = {
+        "pixels": rows["units"] == "pixels",
+        "squared loss": rows["loss"] == "squared",
+        "network of 2019": rows["version"] == "2019",
+    }
+    rate = "learning rate " + rows["lr"].map("{:g}".format)
+    return rows.assign(variant=np.select(list(changed.values()), list(changed), rate))
+
+
+@PAGE.claim(
+    "question-1.images",
+    statement="Question 1 (on images)",
+    says="projected gradient ascent truly finds a local maximum rapidly",
+    evidence="dynamics.fig2",
+    holds=lambda unbeaten, curved, gain: unbeaten > 0.99 and curved > 0.99 and gain < 0.15,
+    verdict="reproduced",
+    why="for steps in proportion to the radius, at every scale and ratio; a first-order test alone would miss it, "
+    "because the maxima sit on kinks",
+)
+def settled_starts(fig2: pd.DataFrame) -> Found:
+    """Shares of the settled starts that pass the two tests of a maximum, and the most that is left to gain."""
+    tops = pick(per_image(fig2), RELATIVE, convention="minus")
+    unbeaten, curved, gain = (tops["beaten"] == 0).mean(), (tops["curvature"] < 0).mean(), tops["gain"]
+    return (
+        f"{SETTLE} shrinking relative steps, {len(tops)} starts at nine radii: no sampled neighbour is higher in "
+        f"{100 * unbeaten:.0f}%, all curvatures are negative in {100 * curved:.0f}%; 200 more steps add "
+        f"{about(100 * gain.median(), 1)}% of the range in the median, {about(100 * gain.max(), 1)}% at most"
+    ), {"unbeaten": unbeaten, "curved": curved, "gain": gain.max()}
+
+
+@PAGE.claim(
+    "appendix-b.1.maxima",
+    statement="Appendix B.1 (the starts)",
+    says="1000 steps of PGD with a learning rate of 1 achieve good enough local maxima",
+    evidence="dynamics.fig2",
+    holds=lambda moderate, large: moderate < 0.15 and large > 0.2,
+    verdict="reproduced in part",
+    why="good at moderate radii; in the large balls, where the figure finds escaping hard, the start is no maximum but "
+    "close to a random point",
+)
+def paper_starts(fig2: pd.DataFrame) -> Found:
+    """What is left to gain at moderate and at large radii, medians by radius."""
+    starts = pick(per_image(fig2), CONSTANT, convention="minus")
+    starts = starts.groupby("eps")[["gain", "travelled"]].median()
+    moderate, large = starts.loc[0.01:1], starts.loc[100:]
+    return (
+        f"left to gain: at most {about(100 * moderate['gain'].max(), 1)}% of the range for radii from 0.01 to 1, but "
+        f"{about(100 * large['gain'].min(), 1)}% or more from radius 100 on, where the climb has come "
+        f"{about(large['travelled'].min(), 1)} radii far in the worst case"
+    ), {"moderate": moderate["gain"].max(), "large": large["gain"].min()}
+
+
+@PAGE.claim(
+    "section-3.sign",
+    statement="Section 3 and appendix A (the sign of L)",
+    says="local maxima of L are hard to leave at a large radius (for either reading of the sign)",
+    evidence="dynamics.fig2",
+    holds=lambda weak, strong: weak == inf and strong < 800,
+    verdict="reproduced in part",
+    why="only for the weak end, where the slope of the cross entropy vanishes; leaving the strong end takes travel "
+    "time",
+)
+def sign(fig2: pd.DataFrame) -> Found:
+    """Steps from the weak and from the strong end, at scale 10 and radius 100."""
+    rows = pick(per_image(fig2), CONSTANT, eps=100.0, scale=10.0)
+    weak, strong = (pick(rows, convention=name)["loss_half"] for name in ("minus", "plus"))
+    return (
+        f"radius 100, scale 10, the paper's steps: {spread(weak)} steps with L = -loss, {spread(strong)} with L = +loss"
+    ), {"weak": weak.median(), "strong": strong.median()}
+
+
+@PAGE.claim(
+    "figure-2.c.pixels",
+    statement="Figure 2c (scale read as the largest pixel)",
+    says="at input scale 1000, escaping is difficult even with a ratio of 0.001",
+    evidence=["dynamics.fig2_choices", "dynamics.fig2"],
+    holds=lambda pixels, norms, relative: pixels > 3 * norms and relative < 150,
+    verdict="reproduced",
+    why="read so, the radius and the margins are nine times larger, and the saturation with them",
+)
+def pixels(choices: pd.DataFrame, fig2: pd.DataFrame) -> Found:
+    """Steps in that panel with the scale as the largest pixel, against the scale as the norm."""
+    rows = pick(variants(choices), variant="pixels", scale=1000.0, ratio=0.001)
+    constant, relative = (pick(rows, run)["loss_half"] for run in (CONSTANT, RELATIVE))
+    norms = pick(per_image(fig2), CONSTANT, convention="minus", scale=1000.0, ratio=0.001)["loss_half"]
+    return (
+        f"radius {about(rows['eps'].median())}: {spread(constant)} steps with constant steps, {spread(relative, 400)} "
+        "with relative ones"
+    ), {"pixels": nearest(constant), "norms": norms.median(), "relative": relative.median()}
+
+
+@PAGE.claim(
+    "figure-2.learning-rate",
+    statement="Figure 2 (learning rate)",
+    says="if the input scale is large, escaping from the local maxima is difficult",
+    evidence=["dynamics.fig2_choices", "dynamics.fig2"],
+    holds=lambda hundredfold, largest_ball: hundredfold < 500 and largest_ball == inf,
+    verdict="reproduced in part",
+    why="the learning rate of 1 is what fails at radius 100; at radius 10,000 it is the slope of the loss",
+)
+def learning_rate(choices: pd.DataFrame, fig2: pd.DataFrame) -> Found:
+    """Steps at larger learning rates in two balls: median at rate 100, and the fastest of all in the largest ball."""
+    rows = variants(choices)
+    hundred, myriad = (pick(rows, scale=10.0, lr=rate)["loss_half"] for rate in (1e2, 1e4))
+    stuck = pick(rows[rows["lr"].notna()], scale=1000.0)["loss_half"]
+    one = pick(per_image(fig2), CONSTANT, convention="minus", scale=10.0, ratio=10.0)["loss_half"]
+    return (
+        f"radius 100 at scale 10: {spread(one)} steps at learning rate 1, {spread(hundred)} at 100, {spread(myriad)} "
+        f"at 10,000; radius 10,000 at scale 1000: {spread(stuck)} at 100 and 10,000"
+    ), {"hundredfold": nearest(hundred), "largest_ball": stuck.min(skipna=False)}
+
+
+@PAGE.claim(
+    "figure-2.precision",
+    statement="Figure 2 (float32 or landscape)",
+    says="a large input scale makes local maxima hard to leave (precision is not discussed)",
+    evidence="dynamics.fig2_precision",
+    holds=lambda zero32, zero64, relative32, relative64, constant64, zero32_elsewhere: (
+        zero32 > 0.9
+        and zero64 < 0.2
+        and relative64 > 0.8
+        and abs(relative32) < 0.1
+        and abs(constant64) < 0.01
+        and zero32_elsewhere == 0
+    ),
+    verdict="reproduced in part",
+    why="with constant steps float64 is as stuck as float32, by the slope of the loss; with relative steps only the "
+    "rounding of float32 holds the attack",
+)
+def float32_or_landscape(precision: pd.DataFrame) -> Found:
+    """Shares of vanished gradients, and medians of the range that is covered, in the largest balls."""
+    rows = by_image(precision)
+    large = rows[rows["eps"] > 1000]
+    covered = large[["relative32", "relative64", "constant32", "constant64"]].median()
+    percent = {name: f"{100 * abs(value):.0f}%" for name, value in covered.items()}
+    zero = large[["zero32", "zero64"]].mean()
+    return (
+        f"largest radius, margin {about(large['margin_start'].median())} at the start: gradient exactly zero in "
+        f"{100 * zero['zero32']:.0f}% of starts in float32, {100 * zero['zero64']:.0f}% in float64; relative steps "
+        f"then cover {percent['relative32']} and {percent['relative64']} of the range, constant steps "
+        f"{percent['constant32']} and {percent['constant64']}; cosine between the gradient of float64 and the exact "
+        f"one: {about(large['cosine64'].median(), 1)}"
+    ), {
+        **zero,
+        **covered.drop("constant32"),
+        "zero32_elsewhere": rows[rows["eps"] <= 100]["zero32"].max(),
+    }
+
+
+def draw_variants(ax: Axes, rows: pd.DataFrame) -> None:
+    """Steps to half of the loss range for each variant of Figure 2, medians and quartiles over images, a line a cell.
+
+    What has not escaped lies beyond the dotted line of the constant steps' last step.
+    """
+    limit, names = STEPS["constant"], []
+    for y, ((variant, scale, ratio), cell) in enumerate(rows.groupby(["variant", "scale", "ratio"])):
+        names.append(f"{variant}: scale {scale:g}, r = {ratio:g}")
+        for rule, (colour, marker) in LOOKS.items():
+            times = pick(cell, step=rule)["loss_half"].fillna(inf)
+            if len(times):
+                low, middle, high = np.quantile(times, [0.25, 0.5, 0.75], method="nearest").clip(
+                    0.8, 2.2 * limit
+                )
+                ax.plot([low, high], [y, y], color=colour, alpha=0.35, linewidth=4)
+                ax.plot(middle, y, marker, color=colour)
+    for rule, (colour, marker) in LOOKS.items():
+        ax.plot([], [], marker, color=colour, label=f"{rule} steps")
+    ax.axvline(limit, color=figures.FAINT, linewidth=0.8, linestyle=":")
+    ax.set_xscale("log")
+    ax.set_yticks(range(len(names)), names)
+    ax.invert_yaxis()
+    ax.set(xlabel="steps to half of the loss range", xlim=(0.6, 4 * limit))
+    ax.legend(loc="upper left")
+
+
+def draw_starts(ax: Axes, rows: pd.DataFrame, field: str) -> None:
+    """A measure of the starts (a column of ``per_image``) against the radius, for both climbs: medians over images."""
+    for run in (CONSTANT, RELATIVE):
+        median = pick(rows, run, convention="minus").groupby("eps")[field].median()
+        colour, marker = LOOKS[run[0]]
+        ax.semilogx(median.index, median, f"{marker}-", color=colour, label=f"{run[0]} steps up")
+    ax.set(xlabel="radius ε", title=field)

@@ -1,0 +1,73 @@
+"""Stored escapes as tables with one row an image, and escape times as text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike
+
+from advnb.book.rounding import about
+from advnb.experiments.read import unroll
+from advnb.papers.dynamics.images.escape import CONSTANT, RELATIVE, SETTLED, SHARES, STEPS
+from advnb.papers.dynamics.images.steps import LEARNING_RATE, predicted_steps
+
+NAMES = {
+    CONSTANT: "the paper's steps",
+    SETTLED: "the paper's steps from a settled maximum",
+    RELATIVE: "steps relative to ε",
+}
+"""What a kind of run is called on the page."""
+
+
+def by_image(table: pd.DataFrame) -> pd.DataFrame:
+    """Trials with one row an image, for every array but ``path``.
+
+    Radii that differ by rounding become equal, and steps whole numbers: no text or count hangs on their last digits.
+    """
+    table = table.drop(columns="path", errors="ignore")
+    arrays = [str(name) for name, cell in table.iloc[0].items() if isinstance(cell, np.ndarray)]
+    rows = unroll(table, arrays, index="image")
+    steps = {name: rows[name].round() for name in rows if str(name).endswith(("_half", "_ninety"))}
+    return rows.assign(eps=rows["eps"].map("{:.5g}".format).astype(float), **steps)
+
+
+def per_image(table: pd.DataFrame) -> pd.DataFrame:
+    """Trials of :func:`escape` with one row an image, and what :func:`predicted_steps` foresees.
+
+    ``travel`` and ``saturation`` are steps to half of the range of the cross entropy at the trial's learning rate, with
+    the gradient at the clean image; NaN for another loss.
+    """
+    rows = by_image(table)
+    lr = rows["lr"].fillna(LEARNING_RATE) if "lr" in rows else pd.Series(LEARNING_RATE, rows.index)
+    fields = ("margin_start", "margin_floor", "gradient_clean")
+    start, floor, gradient = (torch.tensor(rows[name].to_numpy(float)) for name in fields)
+    parts = pd.DataFrame(torch.stack(predicted_steps(start, floor, gradient, SHARES[0], 1.0), dim=1).numpy())
+    parts = parts.div(lr, axis=0).where(rows["loss"] == "cross_entropy")
+    return rows.assign(travel=parts[0], saturation=parts[1])
+
+
+def pick(rows: pd.DataFrame, run: tuple[str, str] | None = None, **values: Any) -> pd.DataFrame:
+    """The rows that have these values, of one kind of run (climb, step) if given."""
+    if run is not None:
+        values |= dict(zip(("climb", "step"), run, strict=True))
+    return rows[np.logical_and.reduce([rows[name] == value for name, value in values.items()])]
+
+
+def nearest(values: ArrayLike, axis: int | None = None) -> Any:
+    """The median as one of the values, so that infinite escape times are allowed."""
+    return np.quantile(np.asarray(values, float), 0.5, axis=axis, method="nearest")
+
+
+def spread(times: ArrayLike, limit: int = STEPS["constant"]) -> str:
+    """Median and quartiles of escape times as text; a trajectory that is still inside took longer than all others."""
+    times = np.asarray(times, float)
+    if np.isnan(times).all():
+        return "no range left"
+    low, middle, high = (
+        f"{value:g}" if value < 10 else about(value) if value <= limit else f"over {limit}"
+        for value in np.nanquantile(times, [0.25, 0.5, 0.75], method="nearest")
+    )
+    return middle if low == high else f"{middle} [{low}, {high}]"
