@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from advnb.attacks import ZeroGradientWarning, pgd
 from advnb.book import figures
-from advnb.book.claims import Numbers, Page
+from advnb.book.claims import Measured, Numbers, Page
 from advnb.book.rounding import about
 from advnb.experiments import Experiment, Tolerance
 from advnb.gradients import frozen, loss_and_gradient
@@ -29,7 +29,6 @@ from advnb.papers.dynamics.images.steps import LEARNING_RATE, RELATIVE_STEP, RUL
 from advnb.papers.dynamics.images.tables import by_image, nearest, per_image, pick, spread
 
 PAGE = Page("dynamics/choices", title="Choices")
-Found = tuple[str, Numbers]
 
 LOOKS = {"constant": (figures.CYCLE[0], "s"), "relative": (figures.CYCLE[1], "o")}
 """Colour and marker of the two rules of a step."""
@@ -113,8 +112,7 @@ def variants(choices: pd.DataFrame) -> pd.DataFrame:
     why="for steps in proportion to the radius, at every scale and ratio; a first-order test alone would miss it, "
     "because the maxima sit on kinks",
 )
-def settled_starts(fig2: pd.DataFrame) -> Found:
-    """Shares of the settled starts that pass the two tests of a maximum, and the most that is left to gain."""
+def _settled_starts(fig2: pd.DataFrame) -> Measured:
     tops = pick(per_image(fig2), RELATIVE, convention="minus")
     unbeaten, curved, gain = (tops["beaten"] == 0).mean(), (tops["curvature"] < 0).mean(), tops["gain"]
     return (
@@ -134,8 +132,7 @@ def settled_starts(fig2: pd.DataFrame) -> Found:
     why="good at moderate radii; in the large balls, where the figure finds escaping hard, the start is no maximum but "
     "close to a random point",
 )
-def paper_starts(fig2: pd.DataFrame) -> Found:
-    """What is left to gain at moderate and at large radii, medians by radius."""
+def _paper_starts(fig2: pd.DataFrame) -> Measured:
     starts = pick(per_image(fig2), CONSTANT, convention="minus")
     starts = starts.groupby("eps")[["gain", "travelled"]].median()
     moderate, large = starts.loc[0.01:1], starts.loc[100:]
@@ -156,8 +153,7 @@ def paper_starts(fig2: pd.DataFrame) -> Found:
     why="only for the weak end, where the slope of the cross entropy vanishes; leaving the strong end takes travel "
     "time",
 )
-def sign(fig2: pd.DataFrame) -> Found:
-    """Steps from the weak and from the strong end, at scale 10 and radius 100."""
+def _sign(fig2: pd.DataFrame) -> Measured:
     rows = pick(per_image(fig2), CONSTANT, eps=100.0, scale=10.0)
     weak, strong = (pick(rows, convention=name)["loss_half"] for name in ("minus", "plus"))
     return (
@@ -174,8 +170,7 @@ def sign(fig2: pd.DataFrame) -> Found:
     verdict="reproduced",
     why="read so, the radius and the margins are nine times larger, and the saturation with them",
 )
-def pixels(choices: pd.DataFrame, fig2: pd.DataFrame) -> Found:
-    """Steps in that panel with the scale as the largest pixel, against the scale as the norm."""
+def _pixels(choices: pd.DataFrame, fig2: pd.DataFrame) -> Measured:
     rows = pick(variants(choices), variant="pixels", scale=1000.0, ratio=0.001)
     constant, relative = (pick(rows, run)["loss_half"] for run in (CONSTANT, RELATIVE))
     norms = pick(per_image(fig2), CONSTANT, convention="minus", scale=1000.0, ratio=0.001)["loss_half"]
@@ -194,7 +189,7 @@ def pixels(choices: pd.DataFrame, fig2: pd.DataFrame) -> Found:
     verdict="reproduced in part",
     why="the learning rate of 1 is what fails at radius 100; at radius 10,000 it is the slope of the loss",
 )
-def learning_rate(choices: pd.DataFrame, fig2: pd.DataFrame) -> Found:
+def _learning_rate(choices: pd.DataFrame, fig2: pd.DataFrame) -> Measured:
     """Steps at larger learning rates in two balls: median at rate 100, and the fastest of all in the largest ball."""
     rows = variants(choices)
     hundred, myriad = (pick(rows, scale=10.0, lr=rate)["loss_half"] for rate in (1e2, 1e4))
@@ -223,7 +218,7 @@ def learning_rate(choices: pd.DataFrame, fig2: pd.DataFrame) -> Found:
     why="with constant steps float64 is as stuck as float32, by the slope of the loss; with relative steps only the "
     "rounding of float32 holds the attack",
 )
-def float32_or_landscape(precision: pd.DataFrame) -> Found:
+def _float32_or_landscape(precision: pd.DataFrame) -> Measured:
     """Shares of vanished gradients, and medians of the range that is covered, in the largest balls."""
     rows = by_image(precision)
     large = rows[rows["eps"] > 1000]

@@ -12,17 +12,17 @@ from matplotlib.figure import Figure
 from advnb.experiments import load
 from advnb.papers.dynamics.images import CONSTANT, RATIOS, RELATIVE, SCALES, per_image, pick
 from advnb.papers.dynamics.images.escape import STEPS, shown_steps
-from advnb.papers.dynamics.scale import (
-    by_epoch,
+from advnb.papers.dynamics.scale import by_epoch, paper_steps
+from advnb.papers.dynamics.scale.claims import change, of_paper
+from advnb.papers.dynamics.scale.drawings import (
+    covered,
     draw_against_radius,
     draw_covered,
     draw_foreseen,
     draw_objective,
     draw_training,
-    paper_steps,
+    objective,
 )
-from advnb.papers.dynamics.scale.claims import change, of_paper
-from advnb.papers.dynamics.scale.drawings import covered, objective
 from advnb.papers.dynamics.scale.trials import along_training
 
 SMALL = {"data": "digits", "version": "2017", "units": "norm", "images": 2, "seed": 0, "device": "cpu"}
@@ -115,9 +115,8 @@ def test_escape_times_are_drawn_at_their_radii_beside_the_time_of_a_linear_funct
     x, y = shown["a linear function"].get_data()
     slope = np.polyfit(np.log(x), np.log(y), 1)[0]
     assert slope == pytest.approx(1.0 if run == CONSTANT else 0.0, abs=1e-9)
-    assert [
-        line.get_ydata()[0] for line in ax.lines if line.get_linestyle() == ":" and len(line.get_xdata()) == 2
-    ] == [limit]
+    dotted = [line for line in ax.lines if line.get_linestyle() == ":" and line not in shown.values()]
+    assert [list(line.get_ydata()) for line in dotted] == [[limit, limit]]
     open_markers = [line for line in ax.lines if line.get_markerfacecolor() == "none"]
     assert len(open_markers) == len(SCALES)
 

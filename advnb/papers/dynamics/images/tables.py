@@ -30,7 +30,7 @@ def by_image(table: pd.DataFrame) -> pd.DataFrame:
     table = table.drop(columns="path", errors="ignore")
     arrays = [str(name) for name, cell in table.iloc[0].items() if isinstance(cell, np.ndarray)]
     rows = unroll(table, arrays, index="image")
-    steps = {name: rows[name].round() for name in rows if str(name).endswith(("_half", "_ninety"))}
+    steps = {str(name): rows[name].round() for name in rows if str(name).endswith(("_half", "_ninety"))}
     return rows.assign(eps=rows["eps"].map("{:.5g}".format).astype(float), **steps)
 
 

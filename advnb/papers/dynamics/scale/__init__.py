@@ -4,14 +4,7 @@
 trajectories are in ``advnb.papers.dynamics.images``.
 """
 
+from advnb.papers.dynamics.scale import drawings
 from advnb.papers.dynamics.scale.claims import PAGE, by_epoch, paper_steps
-from advnb.papers.dynamics.scale.drawings import (
-    draw_against_radius,
-    draw_covered,
-    draw_foreseen,
-    draw_objective,
-    draw_training,
-)
 
-__all__ = ["PAGE", "by_epoch", "draw_against_radius", "draw_covered", "draw_foreseen", "draw_objective",
-           "draw_training", "paper_steps"]  # fmt: skip
+__all__ = ["PAGE", "by_epoch", "drawings", "paper_steps"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from advnb.book.claims import Numbers, Page
+from advnb.book.claims import Measured, Page
 from advnb.book.rounding import about, interval
 from advnb.papers.dynamics.images.escape import CONSTANT, RELATIVE, SCALES
 from advnb.papers.dynamics.images.steps import RELATIVE_STEP, RULES
@@ -16,7 +16,6 @@ from advnb.papers.dynamics.images.tables import nearest, per_image, pick, spread
 from advnb.papers.dynamics.scale.trials import EPOCHS
 
 PAGE = Page("dynamics/scale", title="Scale")
-Found = tuple[str, Numbers]
 
 
 def paper_steps(fig2: pd.DataFrame, **values: Any) -> pd.DataFrame:
@@ -81,8 +80,7 @@ def change(state: pd.DataFrame, epoch: int, rule: str = "constant") -> pd.Series
     verdict="reproduced",
     why="the radius of that panel is at most one",
 )
-def figure_2a(fig2: pd.DataFrame) -> Found:
-    """Steps out of the largest ball of the small scale."""
+def _figure_2a(fig2: pd.DataFrame) -> Measured:
     times = half(fig2, 0.1, 10.0)
     return f"half of the loss range after {spread(times)} steps", {"steps": times.median()}
 
@@ -95,8 +93,7 @@ def figure_2a(fig2: pd.DataFrame) -> Found:
     verdict="reproduced",
     why="each tenfold smaller ball takes about a tenth of the steps",
 )
-def figure_2b(fig2: pd.DataFrame) -> Found:
-    """Steps along the row of the middle scale: ratios 10, 0.1 and 0.001."""
+def _figure_2b(fig2: pd.DataFrame) -> Measured:
     large, next_, middle, small = (half(fig2, 10.0, ratio) for ratio in (10.0, 1.0, 0.1, 0.001))
     return (
         f"{spread(large)} steps at ratio 10, {spread(next_)} at 1, {spread(middle)} at 0.1, {spread(small)} at 0.001"
@@ -112,8 +109,7 @@ def figure_2b(fig2: pd.DataFrame) -> Found:
     why="from a ratio of 0.1 up no escape within the run; at 0.001 it depends on how the scale is read, see Figure 2c "
     "(scale read as the largest pixel)",
 )
-def figure_2c(fig2: pd.DataFrame) -> Found:
-    """Steps along the row of the large scale: ratios 0.001 and 0.1."""
+def _figure_2c(fig2: pd.DataFrame) -> Measured:
     small = half(fig2, 1000.0, 0.001)
     return (
         f"{spread(small)} steps at ratio 0.001, where the radius is that of scale 0.1 and ratio 10 "
@@ -130,7 +126,7 @@ def figure_2c(fig2: pd.DataFrame) -> Found:
     verdict="reproduced in part",
     why="the scale acts through the radius; and through saturation, as a fresh network is surer of larger inputs",
 )
-def scale_or_radius(fig2: pd.DataFrame) -> Found:
+def _scale_or_radius(fig2: pd.DataFrame) -> Measured:
     """Steps at radius 1 at the three scales; and at scale 1000, for images that the network is sure of or not."""
     rows = paper_steps(fig2, eps=1.0)
     by_scale = rows.groupby("scale")["loss_half"].median()
@@ -152,7 +148,7 @@ def scale_or_radius(fig2: pd.DataFrame) -> Found:
     verdict="not reproduced",
     why="travel and saturation explain the times; the bends of the landscape change them by a factor near one",
 )
-def travel_time(fig2: pd.DataFrame) -> Found:
+def _travel_time(fig2: pd.DataFrame) -> Measured:
     """Measured over foreseen time of what escapes, and whether what does not escape was foreseen to be slow."""
     rows = paper_steps(fig2)
     foreseen = rows["travel"] + rows["saturation"]
@@ -174,7 +170,7 @@ def travel_time(fig2: pd.DataFrame) -> Found:
     why="yes for a constant learning rate, where a small scale is a short way; with steps in proportion to the radius "
     "less than a factor of two is left in the loss, and nothing in the margin",
 )
-def question_2(fig2: pd.DataFrame) -> Found:
+def _question_2(fig2: pd.DataFrame) -> Measured:
     """At ratio 10: the paper's steps at scales 0.1 and 1000, and the factor between scales with relative steps."""
     cells = pick(per_image(fig2), RELATIVE, convention="minus", ratio=10.0).groupby("scale")
     loss, margin = cells["loss_half"].median(), cells["height_half"].median()
@@ -201,8 +197,7 @@ def question_2(fig2: pd.DataFrame) -> Found:
     why="with plain SGD at these learning rates and this scale nothing is learned: the network stays as it was, or "
     "becomes constant",
 )
-def training(fig3: pd.DataFrame) -> Found:
-    """Accuracy on the training images, and how far the weights moved, after 100 epochs."""
+def _training(fig3: pd.DataFrame) -> Measured:
     end = pick(of_paper(by_epoch(fig3), 0.1), epoch=100)
     accuracy, moved = (end[name].agg(["min", "max"]) for name in ("train accuracy", "moved"))
     return (
@@ -224,8 +219,7 @@ def _farthest(change: pd.Series[float]) -> float:
     verdict="reproduced",
     why="far within the 1000 steps, although two to four times slower at ratio 10",
 )
-def early(fig3: pd.DataFrame) -> Found:
-    """Steps at epoch 10, network by network."""
+def _early(fig3: pd.DataFrame) -> Measured:
     state = by_epoch(fig3)
     large, small = of_paper(state, 0.1, largest=True), of_paper(state, 0.1, largest=False)
     before, after = (pick(large, epoch=epoch)["half, constant"] for epoch in (0, 10))
@@ -246,7 +240,7 @@ def early(fig3: pd.DataFrame) -> Found:
     why="at the largest ratio, as the network becomes constant; not where the learning rate is too small to change it, "
     "and not with relative steps",
 )
-def late(fig3: pd.DataFrame) -> Found:
+def _late(fig3: pd.DataFrame) -> Measured:
     """Factors by which constant and relative steps have changed at epoch 100, network by network."""
     state = by_epoch(fig3)
     large, small = of_paper(state, 0.1, largest=True), of_paper(state, 0.1, largest=False)
@@ -273,8 +267,7 @@ def late(fig3: pd.DataFrame) -> Found:
     why="for another reason: a trained network is sure of its images, and the cross entropy is flat there; relative "
     "steps need twice as many",
 )
-def learning(fig3: pd.DataFrame) -> Found:
-    """The same factors for the setting in which the network learns."""
+def _learning(fig3: pd.DataFrame) -> Measured:
     state = pick(by_epoch(fig3), setting="learns")
     before, after = pick(state, epoch=0), pick(state, epoch=100)
     return (
@@ -300,7 +293,7 @@ def learning(fig3: pd.DataFrame) -> Found:
     why="at ratio 10 the network of the large scale is exactly constant after ten epochs, that of the small scale only "
     "nearly so after a hundred; at smaller ratios training changes neither",
 )
-def scales(fig3: pd.DataFrame) -> Found:
+def _scales(fig3: pd.DataFrame) -> Measured:
     """At ratio 10: networks of scale 10 with a loss range left after training, and of scale 0.1 with none."""
     state = by_epoch(fig3)
 
