@@ -24,7 +24,6 @@ NOT_YET: dict[str, set[str]] = {
     "book/claims": {"pixels"},
     "book/dynamics/landscape": {"pixels"},
     "book/dynamics/lemmas": {"columns of code"},
-    "book/dynamics/scale": {*PAGE},
     "book/lazy/bounds": {*PAGE},
     "book/lazy/phase_transition": {*PAGE},
 }
