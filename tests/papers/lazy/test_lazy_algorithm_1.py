@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from advnb.data import Split
 from advnb.experiments import live
@@ -12,7 +14,9 @@ from advnb.losses import logistic
 from advnb.models import TwoLayer
 from advnb.papers.lazy import ball
 from advnb.papers.lazy.adversarial import craft, folded, robust_accuracy, robust_ceiling, train_projected
-from advnb.papers.lazy.algorithm_1 import trials
+from advnb.papers.lazy.algorithm_1 import drawings, trials, variants
+from advnb.papers.lazy.algorithm_1.claims import versus
+from advnb.papers.lazy.transition import Transition
 
 F64 = torch.float64
 
@@ -212,3 +216,68 @@ class TestTrials:
             net.weight.copy_(start)
             assert row["initial"] == pytest.approx((net(x) * test.y > 0).double().mean().item())
         assert row["printed"] > row["meant"] + 0.5
+
+
+class TestVariants:
+    @pytest.fixture
+    def table(self):
+        """Each variant in one cell and two seeds, with its own robust accuracy; ``keep`` is stored for one only."""
+        rows = [
+            {"projection": projection, "keep": keep, "direction": kind, "seed": seed, "side": 10, "m": 1000,
+             "c0": 10.0, "budget": 0.12, "worst": worst + seed / 100, "moved": 10.0 + worst}
+            for projection, keep, kind, worst in (
+                ("none", None, "raw", 0.9), ("epoch", None, "raw", 0.5), ("step", None, "raw", 0.51),
+                ("epoch", None, "unit", 0.52), ("epoch", "released", "raw", 0.6),
+            )
+            for seed in (0, 1)
+        ]  # fmt: skip
+        return variants(pd.DataFrame(rows))
+
+    def test_each_has_a_name(self, table):
+        assert table["projected"].unique().tolist() == [
+            "never", "each epoch", "each step", "each epoch, kept before",
+        ]  # fmt: skip
+        assert (table["d"] == 100).all()
+
+    def test_versus_compares_within_a_seed(self, table):
+        for other, gain in ((("each step",), 0.01), (("each epoch", "unit"), 0.02), (("never",), 0.4)):
+            found = versus(table, *other)
+            assert found.index.names == ["d", "budget", "seed"] and found.to_numpy() == pytest.approx(
+                [gain] * 2
+            )
+
+    def test_the_picture_has_a_row_a_variant(self, table):
+        axes = Figure().subplots(1, 2)
+        drawings.draw_variants(axes, table)
+        rows = [label.get_text() for label in axes[0].get_yticklabels()]
+        assert rows == [
+            "each epoch, raw", "each epoch, unit", "each step, raw", "each epoch, kept before, raw", "never, raw",
+        ]  # fmt: skip
+        assert axes[0].yaxis_inverted() and axes[1].yaxis_inverted()
+        (dots,) = axes[0].get_lines()
+        found = dict(zip(dots.get_ydata(), dots.get_xdata(), strict=True))
+        assert found == pytest.approx({0: 0.51, 1: 0.53, 2: 0.52, 3: 0.61, 4: 0.91})  # the later seed of each
+        assert axes[1].get_lines()[0].get_xdata().max() == pytest.approx(10.9)
+
+    def test_leaving_the_ball_is_drawn_from_its_edge(self, table):
+        axes, law = Figure().subplots(1, 2), Transition(0.3, 0.3)
+        points = pd.DataFrame({"relative": [0.5, 2.0], "worst": [1.0, 0.0]})
+        drawings.draw_beyond(axes, table, points, law)
+        chain = axes[0].get_lines()[0]
+        assert chain.get_xdata() == pytest.approx([10.5, 10.9]) and chain.get_ydata() == pytest.approx(
+            [0.505, 0.905]
+        )
+        _, free = axes[1].get_lines()
+        assert free.get_xdata() == pytest.approx([0.12 / law.budget(10.9, 100)] * 2)
+        assert free.get_ydata() == pytest.approx([0.9, 0.91])
+
+
+def test_masking_shows_three_attacks():
+    table = pd.DataFrame({"factor": [1, 1, 300, 300], "seed": [0, 1] * 2, "raw": [0.1, 0.3, 1.0, 1.0],
+                          "unit": [0.1, 0.3] * 2, "exact": [0.4, 0.4] * 2})  # fmt: skip
+    ax = Figure().subplots()
+    drawings.draw_masking(ax, table)
+    lines = {line.get_label(): line.get_ydata() for line in ax.get_lines()}
+    assert lines["PGD, raw"] == pytest.approx([0.2, 1.0]) and lines["PGD, unit"] == pytest.approx([0.2, 0.2])
+    assert lines["one exact step"] == pytest.approx([0.4, 0.4])
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "300"]

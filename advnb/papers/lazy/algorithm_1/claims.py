@@ -12,22 +12,24 @@ from advnb.papers.lazy.transition import cells, edges, fit_transition, over_seed
 
 PAGE = Page("lazy/algorithm_1", title="Algorithm 1")
 
-Found = tuple[str, dict[str, Any]]
+Measured = tuple[str, dict[str, Any]]
 PANELS = ("lazy.figure_4_left", "lazy.figure_4_right")
+PROJECTED = {
+    ("epoch", "projected"): "each epoch",
+    ("step", "projected"): "each step",
+    ("epoch", "released"): "each epoch, kept before",
+    ("none", "projected"): "never",
+}
+"""What is called when: by ``projection`` and ``keep`` of ``adversarial.train_projected``."""
+
 CELL = ["d", "m", "c0", "budget"]
 
 
 def variants(runs: pd.DataFrame) -> pd.DataFrame:
     """Return the stored variants of Algorithm 1 with ``d``, and in ``projected`` when the weights are drawn back."""
-    names = {
-        ("epoch", "projected"): "each epoch",
-        ("step", "projected"): "each step",
-        ("epoch", "released"): "each epoch, kept before",
-        ("none", "projected"): "never",
-    }
     table = cells(algorithm_1=runs).fillna({"keep": "projected"})
     return table.assign(
-        projected=[names[pair] for pair in zip(table["projection"], table["keep"], strict=True)]
+        projected=[PROJECTED[pair] for pair in zip(table["projection"], table["keep"], strict=True)]
     )
 
 
@@ -46,14 +48,12 @@ def versus(table: pd.DataFrame, projected: str, direction: str = "raw") -> pd.Se
     why="with X and x_i for X̃ and x̃_i on the right side every step begins at the clean data again; a slip "
     "of the print, and not of the released code",
 )
-def line_4(runs: pd.DataFrame) -> Found:
-    """How far line 4 as printed moves the images, and how much robustness it misses."""
+def _line_4(runs: pd.DataFrame) -> Measured:
     length, higher = runs["length"].max(), (runs["printed"] - runs["meant"]).min()
     return (
         f"as printed the examples move by {at_most(length, 0.1)} of the budget, and robust accuracy comes out "
-        f"higher by {at_least(higher, 0.2)}",
-        {"length": length, "higher": higher},
-    )
+        f"higher by {at_least(higher, 0.2)}"
+    ), {"length": length, "higher": higher}
 
 
 @PAGE.claim(
@@ -65,8 +65,7 @@ def line_4(runs: pd.DataFrame) -> Found:
     why="in the ball |f| stays small and the gradient large, so that raw gradients are not masked; they "
     "are for larger outputs",
 )
-def pgd(left: pd.DataFrame, right: pd.DataFrame, masking: pd.DataFrame) -> Found:
-    """By how much raw PGD and the exact step overstate robust accuracy, in Figure 4 and for loud networks."""
+def _pgd(left: pd.DataFrame, right: pd.DataFrame, masking: pd.DataFrame) -> Measured:
     table = cells(left=left, right=right)
     over = table.assign(raw_over=table["raw"] - table["unit"], step_over=table["exact"] - table["worst"])
     raw_over, step_over = over.groupby(CELL)[["raw_over", "step_over"]].mean().max()
@@ -75,9 +74,8 @@ def pgd(left: pd.DataFrame, right: pd.DataFrame, masking: pd.DataFrame) -> Found
     return (
         f"raw-gradient PGD overstates robust accuracy by {at_most(raw_over, 0.01)} in any cell of Figure 4, but by "
         f"{at_least(loud_over, 0.2)} on digits once the weights are scaled by 300; one exact step overstates it by "
-        f"up to {about(step_over, 1)}",
-        {"raw_over": raw_over, "loud_over": loud_over, "step_over": step_over},
-    )
+        f"up to {about(step_over, 1)}"
+    ), {"raw_over": raw_over, "loud_over": loud_over, "step_over": step_over}
 
 
 @PAGE.claim(
@@ -88,17 +86,15 @@ def pgd(left: pd.DataFrame, right: pd.DataFrame, masking: pd.DataFrame) -> Found
     verdict="reproduced",
     why="the two versions, and the two kinds of adversaries, train equally robust networks",
 )
-def projection(runs: pd.DataFrame) -> Found:
-    """The largest change of robust accuracy in a run, by the place of the projection and by the kind of gradient."""
+def _projection(runs: pd.DataFrame) -> Measured:
     table = variants(runs)
     by_step, by_unit = (
         versus(table, *other).abs().max() for other in (("each step", "raw"), ("each epoch", "unit"))
     )
     return (
         "change of robust accuracy in the cell and seed where it is largest: projecting after each step "
-        f"{at_most(by_step, 0.01)}; unit gradients {at_most(by_unit, 0.01)}",
-        {"by_step": by_step, "by_unit": by_unit},
-    )
+        f"{at_most(by_step, 0.01)}; unit gradients {at_most(by_unit, 0.01)}"
+    ), {"by_step": by_step, "by_unit": by_unit}
 
 
 @PAGE.claim(
@@ -110,16 +106,14 @@ def projection(runs: pd.DataFrame) -> Found:
     why="what the released code reports belongs to networks a little outside the ball; by the law of Figure 4 "
     "the threshold moves by no more per cent than C0 does",
 )
-def released(runs: pd.DataFrame) -> Found:
-    """How far outside the ball the weights lie that the released code judges, and what that is worth."""
+def _released(runs: pd.DataFrame) -> Measured:
     table = variants(runs)
     reach = table.query("projected == 'each epoch, kept before'")["moved"]
     gained = versus(table, "each epoch, kept before").groupby(["d", "budget"]).mean().max()
     return (
         f"weights kept before the projection, as the released code keeps them, lie at C0 = "
-        f"{interval(reach.min(), reach.max(), 3)} instead of 10 and have up to {about(gained, 1)} more robust accuracy",
-        {"least": reach.min(), "most": reach.max(), "gained": gained},
-    )
+        f"{interval(reach.min(), reach.max(), 3)} instead of 10 and have up to {about(gained, 1)} more robust accuracy"
+    ), {"least": reach.min(), "most": reach.max(), "gained": gained}
 
 
 @PAGE.claim(
@@ -131,17 +125,15 @@ def released(runs: pd.DataFrame) -> Found:
     why="the rule does no harm where some robustness is found; where none is, robust accuracy is 0 either way "
     "but clean accuracy is lost",
 )
-def stop(left: pd.DataFrame, right: pd.DataFrame, runs: pd.DataFrame) -> Found:
-    """How often no epoch of Figure 4 has any robust accuracy, and what the initial network is worth."""
+def _stop(left: pd.DataFrame, right: pd.DataFrame, runs: pd.DataFrame) -> Measured:
     table = cells(left=left, right=right)
     never = (table["train_after"] == 0) & (table["best"] == table["epochs_run"])
     clean, initial = table[never].groupby("seed")["clean"].mean(), runs["initial"]
     return (
         f"in {about(100 * never.mean(), 1)}% of the runs of Figure 4 it is 0 in every epoch; the rule would return "
         f"the initial network, right on {interval(initial.min(), initial.max(), 1)} of digits, for trained ones "
-        f"with clean accuracy {about(clean.mean())}",
-        {"never": never.mean(), "clean": clean.min(), "initial": initial.mean()},
-    )
+        f"with clean accuracy {about(clean.mean())}"
+    ), {"never": never.mean(), "clean": clean.min(), "initial": initial.mean()}
 
 
 @PAGE.claim(
@@ -153,17 +145,15 @@ def stop(left: pd.DataFrame, right: pd.DataFrame, runs: pd.DataFrame) -> Found:
     why="true for the left panel; the smallest radii of the right panel cost accuracy when the network is "
     "trained against a budget that it cannot withstand",
 )
-def clean(runs: pd.DataFrame, left: pd.DataFrame, right: pd.DataFrame) -> Found:
-    """What the projection costs in clean accuracy, and the clean accuracy in large and in small balls."""
+def _clean(runs: pd.DataFrame, left: pd.DataFrame, right: pd.DataFrame) -> Measured:
     by_seed = variants(runs).query("direction == 'raw'").groupby(["projected", "seed"])["clean"].mean()
     cost = (by_seed["never"] - by_seed["each epoch"]).max()
     means = cells(left=left, right=right).groupby(["panel", *CELL], as_index=False)["clean"].mean()
     large, small = (means.query(q)["clean"].min() for q in ("c0 >= 9.9", "c0 < 5"))
     return (
         f"without projection test accuracy is higher by {at_most(cost, 0.005)} in any seed; with C0 of 10 or more "
-        f"it is {at_least(large, 0.01)} in every cell; with C0 below 5 it falls to {about(small)}",
-        {"cost": cost, "large": large, "small": small},
-    )
+        f"it is {at_least(large, 0.01)} in every cell; with C0 below 5 it falls to {about(small)}"
+    ), {"cost": cost, "large": large, "small": small}
 
 
 @PAGE.claim(
@@ -175,8 +165,7 @@ def clean(runs: pd.DataFrame, left: pd.DataFrame, right: pd.DataFrame) -> Found:
     why="three times the radius is enough here; C0 is then no longer small against √d = 20, which is what "
     "lazy means in the law",
 )
-def beyond(runs: pd.DataFrame, left: pd.DataFrame, right: pd.DataFrame) -> Found:
-    """What the hardest cell gains when nothing is projected, and where the law puts the weights it reached."""
+def _beyond(runs: pd.DataFrame, left: pd.DataFrame, right: pd.DataFrame) -> Measured:
     table, law = variants(runs), fit_transition(edges(cells(left=left, right=right)))
     free = table.query("projected == 'never'")
     hard = table.query("d == 400 and budget == 0.3 and direction == 'raw'")
@@ -185,11 +174,10 @@ def beyond(runs: pd.DataFrame, left: pd.DataFrame, right: pd.DataFrame) -> Found
     return (
         f"d = 400, R = 0.3, m = 1000: robust accuracy {at_most(inside['worst'].max(), 0.02)} within C0 = 10; "
         f"without projection {over_seeds(freed, 'worst')} at C0 = {interval(moved.min(), moved.max())}; "
-        f"at most {about(share)} of the law's budget at the C0 reached",
-        {
-            "inside": inside["worst"].max(),
-            "freed": freed["worst"].min(),
-            "reached": moved.min(),
-            "share": share,
-        },
-    )
+        f"at most {about(share)} of the law's budget at the C0 reached"
+    ), {
+        "inside": inside["worst"].max(),
+        "freed": freed["worst"].min(),
+        "reached": moved.min(),
+        "share": share,
+    }

@@ -23,7 +23,7 @@ from advnb.statistics import exponent
 
 PAGE = Page("lazy/phase_transition", title="Phase transition")
 
-Found = tuple[str, dict[str, Any]]
+Measured = tuple[str, dict[str, Any]]
 FROM_100 = "d >= 100"
 """Where the left panel follows 1 / sqrt(d); at d = 25 and 49 the edge comes earlier."""
 
@@ -54,21 +54,19 @@ def after(left: pd.DataFrame, k: float) -> pd.DataFrame:
     why="the drop ends near 5/√d from d = 100 on; at d = 25 and 49 it comes earlier, close to what the images "
     "allow, and it is gradual: R5 is one and a half times R50",
 )
-def left_threshold(left: pd.DataFrame) -> Found:
-    """R50 and R5 times sqrt(d), and their exponents over d."""
+def _left_threshold(left: pd.DataFrame) -> Measured:
     middle, end = (edges(cells(left=left), level) for level in (0.5, 0.05))
     large, large_end = middle.query(FROM_100), end.query(FROM_100)
     slope, slope_end, slope_all = (exponent(e, "d", "budget", by="seed") for e in (large, large_end, middle))
     return (
         f"for d ≥ 100: R50 = {over_seeds(large, 'constant')}/√d and R5 = {over_seeds(large_end, 'constant')}/√d, "
-        f"exponents of d {slope} and {slope_end}; for all d the exponent of R50 is {slope_all}",
-        {
-            "r50": large["constant"].mean(),
-            "r5": large_end["constant"].mean(),
-            "r50_at_25": middle.query("d == 25")["constant"].max(),
-            "slope": slope.value,
-        },
-    )
+        f"exponents of d {slope} and {slope_end}; for all d the exponent of R50 is {slope_all}"
+    ), {
+        "r50": large["constant"].mean(),
+        "r5": large_end["constant"].mean(),
+        "r50_at_25": middle.query("d == 25")["constant"].max(),
+        "slope": slope.value,
+    }
 
 
 @PAGE.claim(
@@ -79,8 +77,7 @@ def left_threshold(left: pd.DataFrame) -> Found:
     verdict="reproduced",
     why="means over dimensions and seeds; interpolated between the budgets that were run",
 )
-def left_above(left: pd.DataFrame) -> Found:
-    """Robust accuracy at 5, 6 and 7 over sqrt(d)."""
+def _left_above(left: pd.DataFrame) -> Measured:
     found = {k: after(left, k)["worst"].mean() for k in (5, 6, 7)}
     said = ", ".join(f"{at_most(value, 0.02)} at {k}/√d" for k, value in found.items())
     return f"robust accuracy for d ≥ 100: {said}", {"at_5": found[5], "at_7": found[7]}
@@ -94,8 +91,7 @@ def left_above(left: pd.DataFrame) -> Found:
     verdict="reproduced in part",
     why="true below about 2/√d; between 2/√d and 5/√d accuracy falls steadily",
 )
-def left_below(left: pd.DataFrame) -> Found:
-    """Robust accuracy at 1 to 4 over sqrt(d)."""
+def _left_below(left: pd.DataFrame) -> Measured:
     found = {k: after(left, k) for k in (1, 2, 3, 4)}
     said = ", ".join(f"{over_seeds(rows, 'worst')} at {k}/√d" for k, rows in found.items())
     return f"robust accuracy for d ≥ 100: {said}", {f"at_{k}": found[k]["worst"].mean() for k in (1, 2, 4)}
@@ -109,8 +105,7 @@ def left_below(left: pd.DataFrame) -> Found:
     verdict="reproduced in part",
     why="the transition lies inside both ranges for d ≥ 100; beyond R = 0.6 accuracy is low for any network",
 )
-def ranges(ceiling: pd.DataFrame, right: pd.DataFrame) -> Found:
-    """The budget from which the images allow no classifier 65 percent, at any d and at d = 25."""
+def _ranges(ceiling: pd.DataFrame, right: pd.DataFrame) -> Measured:
     upper = ceilings(ceiling).groupby(["budget", "d"])["ceiling"].mean().unstack("d")
     budgets = upper.index.to_numpy(float)
     first, at_25 = (budgets[np.argmax(share < 0.65)] for share in (upper.max(axis=1), upper[25]))
@@ -119,9 +114,8 @@ def ranges(ceiling: pd.DataFrame, right: pd.DataFrame) -> Found:
     return (
         f"from R = {about(first)} on, no classifier is robust on more than 65% of the images at any d, and at "
         f"d = 25 from R = {about(at_25)} on; R ≥ 1 is trivial; 25/√m is {about(widest)} at m = {narrow}, above "
-        "the range",
-        {"first": first, "widest": widest},
-    )
+        "the range"
+    ), {"first": first, "widest": widest}
 
 
 @PAGE.claim(
@@ -132,8 +126,7 @@ def ranges(ceiling: pd.DataFrame, right: pd.DataFrame) -> Found:
     verdict="reproduced",
     why="the four widths share one curve in C0 = V√m",
 )
-def right_transition(right: pd.DataFrame) -> Found:
-    """V50 and V5 times sqrt(m), and the exponent of V50 over m."""
+def _right_transition(right: pd.DataFrame) -> Measured:
     middle, end = (edges(cells(right=right), level) for level in (0.5, 0.05))
     slope = exponent(middle.assign(radius=middle["c0"] / middle["m"] ** 0.5), "m", "radius", by="seed")
     v50, v5 = (over_seeds(rows, "constant", 3) for rows in (middle, end))
@@ -152,15 +145,13 @@ def right_transition(right: pd.DataFrame) -> Found:
     verdict="reproduced",
     why="from its plateau to nothing within a factor of 2.5 in the radius",
 )
-def right_below(right: pd.DataFrame) -> Found:
-    """Robust accuracy at V = 25, 17, 10 and 8 over sqrt(m)."""
+def _right_below(right: pd.DataFrame) -> Measured:
     found = {c: at(cells(right=right), "c0", "m", c) for c in (8, 10, 17, 25)}
     mean = {c: rows["worst"].mean() for c, rows in found.items()}
     return (
         f"robust accuracy: {over_seeds(found[25], 'worst')} at 25/√m, {over_seeds(found[17], 'worst')} at 17/√m, "
-        f"{at_most(mean[10], 0.02)} at 10/√m, {at_most(mean[8], 0.02)} at 8/√m",
-        {"at_8": mean[8], "at_10": mean[10], "at_25": mean[25]},
-    )
+        f"{at_most(mean[10], 0.02)} at 10/√m, {at_most(mean[8], 0.02)} at 8/√m"
+    ), {"at_8": mean[8], "at_10": mean[10], "at_25": mean[25]}
 
 
 @PAGE.claim(
@@ -178,8 +169,7 @@ def right_below(right: pd.DataFrame) -> Found:
     why="most images from there on, and more with more training, more images and a larger radius, "
     "but not all, and not by a slight deviation; the transition itself stays where it was",
 )
-def right_25(longer: pd.DataFrame, right: pd.DataFrame, ceiling: pd.DataFrame) -> Found:
-    """Robust accuracy beyond 25 / sqrt(m) after up to 200 epochs, and where the transition then is."""
+def _right_25(longer: pd.DataFrame, right: pd.DataFrame, ceiling: pd.DataFrame) -> Measured:
     few, many = longer.query("examples == 500"), longer.query("examples == 2000")
     short = at(cells(right=right), "c0", "m", 25)
     at_25, at_40, at_10 = (few.query(f"epochs == 200 and c0 == {c0}") for c0 in (25, 40, 10))
@@ -189,15 +179,14 @@ def right_25(longer: pd.DataFrame, right: pd.DataFrame, ceiling: pd.DataFrame) -
         f"robust accuracy at 25/√m: {over_seeds(short, 'worst')} after 30 epochs; at m = 500 "
         f"{over_seeds(at_25, 'worst', 3)} after up to 200 epochs and {over_seeds(many, 'worst', 3)} with four times "
         f"the images; at 40/√m {over_seeds(at_40, 'worst', 3)}; at 10/√m still {at_most(at_10['worst'].max(), 0.02)}; "
-        f"the images would allow {about(top)}",
-        {
-            "short": short["worst"].mean(),
-            "at_25": at_25["worst"].mean(),
-            "at_40": at_40["worst"].mean(),
-            "at_10": at_10["worst"].max(),
-            "moves": middle[1] / middle[0] - 1,
-        },
-    )
+        f"the images would allow {about(top)}"
+    ), {
+        "short": short["worst"].mean(),
+        "at_25": at_25["worst"].mean(),
+        "at_40": at_40["worst"].mean(),
+        "at_10": at_10["worst"].max(),
+        "moves": middle[1] / middle[0] - 1,
+    }
 
 
 @PAGE.claim(
@@ -216,8 +205,7 @@ def right_25(longer: pd.DataFrame, right: pd.DataFrame, ceiling: pd.DataFrame) -
     why="two panels, one surface: margin at most C0/2, gradient √(d/2); stiffness shows where C0 is no longer "
     "small against √d",
 )
-def one_law(elsewhere: pd.DataFrame, left: pd.DataFrame, right: pd.DataFrame) -> Found:
-    """The law through both panels, what it foresees, and how far all cells keep to it."""
+def _one_law(elsewhere: pd.DataFrame, left: pd.DataFrame, right: pd.DataFrame) -> Measured:
     points = edges(cells(left=left, right=right))
     law, (low, high) = fit_transition(points), transition_interval(points, ["d", "m", "panel"])
     alone = fit_transition(points.query("panel == 'left'"))
@@ -231,17 +219,16 @@ def one_law(elsewhere: pd.DataFrame, left: pd.DataFrame, right: pd.DataFrame) ->
         f"s = {about(law.stiffness)} {interval(low.stiffness, high.stiffness)} has both panels' R50; fitted to the "
         f"left panel it foresees the right one's threshold at C0 = {about(foreseen)}, measured {about(measured)}; "
         f"off both panels R50 is {interval(ratio.min(), ratio.max())} of the law; over all cells robust accuracy is "
-        f"{at_least(bright.min(), 0.05)} up to half the law and {at_most(dark.max(), 0.05)} from twice the law on",
-        {
-            "gain": law.gain,
-            "foreseen": foreseen,
-            "measured": measured,
-            "least": ratio.min(),
-            "most": ratio.max(),
-            "bright": bright.min(),
-            "dark": dark.max(),
-        },
-    )
+        f"{at_least(bright.min(), 0.05)} up to half the law and {at_most(dark.max(), 0.05)} from twice the law on"
+    ), {
+        "gain": law.gain,
+        "foreseen": foreseen,
+        "measured": measured,
+        "least": ratio.min(),
+        "most": ratio.max(),
+        "bright": bright.min(),
+        "dark": dark.max(),
+    }
 
 
 def off_panels(elsewhere: pd.DataFrame, law: Transition) -> pd.DataFrame:
