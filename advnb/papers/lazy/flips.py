@@ -166,7 +166,7 @@ def exponents(rows: pd.DataFrame, field: str, by: str = "radius") -> pd.DataFram
     ).rename_axis(by)
 
 
-def share(hits: pd.Series) -> str:
+def tally(hits: pd.Series) -> str:
     """Return how often ``hits`` is true, as text: a count and Wilson's interval in per cent."""
     low, high = wilson(int(np.sum(hits)), len(hits))
     return f"{np.sum(hits)} of {len(hits)} [{100 * low:.0f}%, {100 * high:.0f}%]"

@@ -8,7 +8,7 @@ import torch
 from advnb.data import Split
 from advnb.experiments import live
 from advnb.models import TwoLayer
-from advnb.papers.lazy.flips import STEP_LENGTHS, by_radius, exponents, flip_summary, share
+from advnb.papers.lazy.flips import STEP_LENGTHS, by_radius, exponents, flip_summary, tally
 from advnb.papers.lazy.scaling.trials import FIGURES_5_6
 
 F64 = torch.float64
@@ -75,5 +75,5 @@ def test_the_radius_is_the_one_asked_for():
     assert by_radius(table)["radius"].tolist() == [0, 5, 10]
 
 
-def test_a_share_with_its_interval():
-    assert share(pd.Series([True] * 9 + [False])) == "9 of 10 [60%, 98%]"
+def test_a_tally_with_its_interval():
+    assert tally(pd.Series([True] * 9 + [False])) == "9 of 10 [60%, 98%]"

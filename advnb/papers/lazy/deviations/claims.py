@@ -9,7 +9,7 @@ from scipy import stats
 
 from advnb.book.claims import Page
 from advnb.book.rounding import about, at_most, interval
-from advnb.papers.lazy.flips import by_radius, exponents, share
+from advnb.papers.lazy.flips import by_radius, exponents, tally
 from advnb.papers.lazy.laws import foreseen
 
 PAGE = Page("lazy/deviations", title="Deviations")
@@ -54,8 +54,8 @@ def _exit(unit: pd.DataFrame, pixels: pd.DataFrame) -> Measured:
     averaged = rows.query("reduction == 'mean' and radius == 20")["reached"]
     far = foreseen(pixels.query("m == 1000 and not bias"), 40.0)
     text = (
-        f"summed loss, unit rows: C0 = 40 reached by {share(summed)} networks within 1500 steps; averaged: C0 = 20 by "
-        f"{share(averaged)} within 4000; pixels: the movement grows as log t and would meet 40 after 10^{far:.0f} "
+        f"summed loss, unit rows: C0 = 40 reached by {tally(summed)} networks within 1500 steps; averaged: C0 = 20 by "
+        f"{tally(averaged)} within 4000; pixels: the movement grows as log t and would meet 40 after 10^{far:.0f} "
         "steps (averaged, m = 1000)"
     )
     return text, {"summed_40": summed.mean(), "averaged_20": averaged.mean(), "foreseen_40": far}
@@ -72,7 +72,7 @@ def _exit(unit: pd.DataFrame, pixels: pd.DataFrame) -> Measured:
 def _test_error(unit: pd.DataFrame, pixels: pd.DataFrame) -> Measured:
     rows = trained(unit, pixels)
     below = rows["test_error"] < 0.01
-    text = f"{share(below)} networks do; the largest error is {100 * rows['test_error'].max():.1f}%"
+    text = f"{tally(below)} networks do; the largest error is {100 * rows['test_error'].max():.1f}%"
     return text, {"below": below.mean(), "radii_above": sorted(set(rows.loc[~below, "radius"]))}
 
 
@@ -90,7 +90,7 @@ def _regardless(unit: pd.DataFrame) -> Measured:
     at_10, beyond = early["test_error"] < 0.01, rows.query("radius > 10")["test_error"] < 0.01
     batches = early.groupby("reduction")["step"].median()
     text = (
-        f"unit rows: {share(at_10)} networks at C0 = 10, {share(beyond)} from C0 = 20 on; at C0 = 10 training "
+        f"unit rows: {tally(at_10)} networks at C0 = 10, {tally(beyond)} from C0 = 20 on; at C0 = 10 training "
         f"has seen about {about(batches['sum'])} batches (summed loss) or {about(batches['mean'], 1)} (averaged), "
         "of 198 an epoch"
     )

@@ -30,7 +30,6 @@ def histogram(
     radius: float,
     steps: int,
     tests: int,
-    bias: bool = False,
     reduction: str = "mean",
     seed: int,
     device: str,
@@ -42,7 +41,7 @@ def histogram(
     """
     generator = torch.Generator().manual_seed(seed)
     both = digit_pair(data, side, units).to(device, dtype)
-    net = TwoLayer(side * side, m, generator=generator, dtype=dtype, bias=bias).to(device).eval()
+    net = TwoLayer(side * side, m, generator=generator, dtype=dtype).to(device).eval()
     shown = both.test.subset(min(tests, len(both.test)), seed=seed)
     fields: Numbers = {}
 

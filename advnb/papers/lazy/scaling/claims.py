@@ -11,7 +11,7 @@ import pandas as pd
 
 from advnb.book.claims import Page
 from advnb.book.rounding import about, at_most, interval
-from advnb.papers.lazy.flips import by_radius, exponents, share
+from advnb.papers.lazy.flips import by_radius, exponents, tally
 from advnb.papers.lazy.laws import Law, fit_law, foreseen
 
 PAGE = Page("lazy/scaling", title="Scaling")
@@ -231,7 +231,7 @@ def _figure_3(runs: pd.DataFrame) -> Measured:
     grew = went_on > 1
     eta = {"d = 25": grew["eta"].loc[25], "d ≥ 100": grew["eta"].loc[100:]}
     text = (
-        f"C0 = 20 is reached by {share(asked)} networks (m = 1000, 3000 steps); at d = 784 C0 = 20 would take "
+        f"C0 = 20 is reached by {tally(asked)} networks (m = 1000, 3000 steps); at d = 784 C0 = 20 would take "
         f"10^{near:.0f} steps, 40 10^{beyond:.0f}; {len(went_on)} networks went on to C0 = "
         f"{interval(went_on['C0'].min(), went_on['C0'].max())}, and between 10 and there the gradient grew in "
         f"{100 * grew['gradient'].mean():.0f}% of them, the step in {100 * grew['relative'].mean():.0f}%, the step "
