@@ -5,6 +5,17 @@ The page's runs are in ``trials``, their reading in ``tables``, its claims and p
 
 from advnb.papers.lazy.bounds import drawings, measured, mended, printed, uniform
 from advnb.papers.lazy.bounds.claims import PAGE
-from advnb.papers.lazy.bounds.tables import C0, at, worst_cases
+from advnb.papers.lazy.bounds.tables import C0, at, at_paper, worst_cases
 
-__all__ = ["C0", "PAGE", "at", "drawings", "measured", "mended", "printed", "uniform", "worst_cases"]
+__all__ = [
+    "C0",
+    "PAGE",
+    "at",
+    "at_paper",
+    "drawings",
+    "measured",
+    "mended",
+    "printed",
+    "uniform",
+    "worst_cases",
+]

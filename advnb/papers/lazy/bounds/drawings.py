@@ -85,8 +85,20 @@ def draw_flips_nearby(ax: Axes, rows: pd.DataFrame, d: int = 784) -> None:
     sound = [mended.sign_flips_nearby(d, k, C0 / k**0.5, R) / k for k in m]
     ax.semilogx(m, sound, label="mended", **figures.line("bound"))
     ax.semilogx(m, [printed.sign_flips_nearby(k, C0 / k**0.5, R) / k for k in m], label="printed", **PAPER)
-    ax.set(xlabel="width m", title="within 1/√d of x (second set)", ylim=(0, 1.05))
+    ax.set(xlabel="width m", title="flips within 1/√d (B.4, second set)", ylim=(0, 1.05))
     ax.legend(loc="center right")
+
+
+def draw_chosen(ax: Axes, units: pd.DataFrame, d: int = 25) -> None:
+    """Draw what a chosen subset of the units that can switch takes off the gradient, over the width; eq. (7)."""
+    part = units[(units["d"] == d) & (units["c0"] == C0)]
+    m = np.geomspace(part["m"].min(), part["m"].max(), 30)
+    ax.semilogx(part.groupby("m")["found"].mean(), label="measured", **figures.line("measured"))
+    ax.semilogx(m, [mended.switched(d, k, C0) for k in m], label="mended", **figures.line("bound"))
+    ax.semilogx(m, [printed.switched(d, k, C0) for k in m], label="printed", **PAPER)
+    ax.axhline(C0 / np.pi, **EXACT)
+    ax.set(xlabel="width m", title="taken off the gradient (7)", ylim=(0, None))
+    ax.legend()
 
 
 def draw_value(ax: Axes, rows: pd.DataFrame) -> None:
@@ -98,7 +110,7 @@ def draw_value(ax: Axes, rows: pd.DataFrame) -> None:
     bound = [printed.value(1e4, c0) for c0 in grid]
     ax.loglog(grid, bound, label="Lemma B.5, m = 10⁴", **figures.line("bound"))
     ax.loglog(grid, [printed.value_simple(c0) for c0 in grid], label="Lemma 4.1", **PAPER)
-    ax.set(xlabel="C0", ylabel="largest |f| over the ball")
+    ax.set(xlabel="C0", title="largest |f| over the ball")
     ax.set_yticks([2, 5, 10, 20, 50], ["2", "5", "10", "20", "50"])
     ax.minorticks_off()
     ax.legend()
@@ -131,7 +143,7 @@ def draw_change(ax: Axes, runs: pd.DataFrame) -> None:
     grid = np.geomspace(20, 1000, 30)
     ax.loglog(grid, law(grid), label="√(d arcsin(R)/π)", **EXACT)
     ax.loglog(grid, grid**0.5 / 4, label="√d/4", **PAPER)
-    ax.set(xlabel="dimension d", ylabel="change of the gradient, R = 1/√d")
+    ax.set(xlabel="dimension d", title="change of the gradient, R = 1/√d")
     ax.set_yticks([2, 3, 5, 8], ["2", "3", "5", "8"])
     ax.set_xticks([25, 100, 400, 784], ["25", "100", "400", "784"])
     ax.minorticks_off()
@@ -149,7 +161,7 @@ def draw_change_bounds(ax: Axes, runs: pd.DataFrame) -> None:
     ax.loglog(d, d**0.25 / np.pi**0.5, label="law for one δ", **EXACT)
     found = runs.groupby("d")["change"].mean()
     ax.loglog(found, "o", color=figures.COLOURS["measured"], label="found")
-    ax.set(xlabel="dimension d", ylabel="change of the gradient, R = 1/√d", ylim=(1, 1e14))
+    ax.set(xlabel="dimension d", title="the same, and Lemma B.9", ylim=(1, 1e14))
     ax.legend()
 
 
@@ -172,7 +184,7 @@ def worst_case(rows: pd.DataFrame, d: int, m: int, c0: float) -> dict[str, float
     }
 
 
-def draw_one_size(ax: Axes, d: int, m: int, c0: float, *, rows: pd.DataFrame) -> None:
+def draw_one_size(ax: Axes, rows: pd.DataFrame, d: int, m: int, c0: float) -> None:
     """Draw every bound and the measured worst case at one size, on an axis where 1 means that nothing is said."""
     low, edge, high = 1e-3, 2e3, 3e3
     spread = {gamma: uniform.shares(d, m, c0, gamma) for gamma in (0.5, GAMMA, 1e-6)}

@@ -18,7 +18,7 @@ from advnb.papers.lazy.repairs.claims import widths
 
 def draw_widths(ax: Axes) -> None:
     """Draw the widths at which the mended bounds show a step, shaded, and the window that Theorem 3.1 states."""
-    logs = np.arange(6.6, 13.1, 0.2)
+    logs = np.arange(6.6, 13.1, 0.4)
     for c0, look in ((1.0, "measured"), (C0, "start")):
         ends = np.array([widths(10**k, c0) for k in logs])
         ax.fill_between(logs, *ends.T, color=figures.COLOURS[look], alpha=0.35, label=f"mended, C0 = {c0:g}")
