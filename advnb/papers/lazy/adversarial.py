@@ -23,7 +23,7 @@ from advnb.data import Split
 from advnb.flip import minimal_flip
 from advnb.models import TwoLayer
 from advnb.papers.lazy import ball
-from advnb.papers.lazy.sgd import apply_push, logistic_push
+from advnb.papers.lazy.sgd import REDUCTIONS, apply_push, logistic_push
 
 PROJECTIONS = ("step", "epoch", "none")
 DIRECTIONS: dict[str, Direction] = {"raw": "gradient", "unit": "steepest"}
@@ -146,63 +146,55 @@ def train_projected(
 ) -> Outcome:
     """Train ``net`` in place by Algorithm 1 with perturbation budget R and weights within V = ``radius``.
 
-    Parameters
-    ----------
-    train
-        Rows of norm 1 (n, d) and labels -1/+1.
-    epochs, patience
-        At most that many; fewer if the robust accuracy on the training set, against the attack used for training, has
-        not risen for ``patience`` of them. The weights of the best epoch are returned. As long as the accuracy
-        is 0 the latest weights are the best and patience does not begin: the initial network would come back.
-    lr, batch, reduction
-        beta and the minibatch; the loss of a batch is averaged, or summed as line 9 has it.
-    steps, direction
-        Of the attack, see :func:`craft`.
-    projection
-        ``"epoch"`` (line 11), ``"step"`` (section 5.2) or ``"none"``, which lets the weights leave the ball.
-    keep
-        ``"projected"``: return and judge the weights inside the ball; ``"released"``: the released code's, before the
-        epoch's projection.
+    ``train`` has rows of norm 1 (n, d) and labels -1/+1. Training ends after ``epochs``, or when the robust accuracy on
+    it, against the attack used for training, has not risen for ``patience`` of them; the weights of the best epoch are
+    returned. While it is 0 the latest weights are the best and patience does not begin: the initial network would come
+    back. ``lr`` is beta; the loss of a ``batch`` is averaged, or summed as line 9 has it (``reduction``).
+    ``steps`` and ``direction`` are the attack's, see :func:`craft`. ``projection`` is made each ``"epoch"`` (line 11),
+    each ``"step"`` (section 5.2) or never (``"none"``). ``keep`` is ``"projected"``, or ``"released"`` for the weights
+    of an epoch before its projection, as in the released code.
 
-    Raises
-    ------
-    ValueError, TypeError
-        On unknown names, sizes out of range and labels other than -1 and +1.
+    Raises ``ValueError`` or ``TypeError`` on unknown names, sizes out of range and labels other than -1 and +1.
     """
-    checks.choice("projection", projection, PROJECTIONS)
-    checks.choice("keep", keep, ("projected", "released"))
-    mean = checks.choice("reduction", reduction, ("mean", "sum")) == "mean"
-    checks.real_targets(train.y, len(checks.images("x", train.x)), signs=True)
-    checks.positive("radius", radius)
-    for name, value in (("epochs", epochs), ("batch", batch), ("patience", patience)):
-        checks.count(name, value)
+    _check_training(train, projection, keep, reduction, radius, epochs=epochs, batch=batch, patience=patience)
     start, outcome = net.weight.detach().clone(), Outcome()
-    best, kept = 0.0, start
-    crafted = craft(net, train.x, train.y, budget, steps=steps, direction=direction)
+    outside = projection == "epoch" and keep == "released"
+
+    def project(when: str) -> None:
+        if projection == when:
+            net.weight.copy_(ball.project(net.weight, start, radius))
+
+    def attacked() -> tuple[float, Tensor]:
+        crafted = craft(net, train.x, train.y, budget, steps=steps, direction=direction)
+        return float((net(crafted) * train.y > 0).double().mean()), crafted
+
+    best, kept, (_, crafted) = 0.0, start, attacked()
     for epoch in range(1, epochs + 1):
         for rows in torch.randperm(len(train), generator=generator).to(train.x.device).split(batch):
             push, slopes = logistic_push(net, crafted[rows], train.y[rows])
-            apply_push(net, crafted[rows], push * (lr / len(rows) if mean else lr), slopes)
-            if projection == "step":
-                net.weight.copy_(ball.project(net.weight, start, radius))
-        shown = net.weight.detach().clone()
-        outside = projection == "epoch" and keep == "released"
-        before = _accuracy(net, train, budget, steps, direction)[0] if outside else None
-        if projection == "epoch":
-            net.weight.copy_(ball.project(net.weight, start, radius))
-        after, crafted = _accuracy(net, train, budget, steps, direction)
-        outcome.accuracy.append(after)
-        outcome.before.append(after if before is None else before)
+            apply_push(net, crafted[rows], push * (lr / len(rows) if reduction == "mean" else lr), slopes)
+            project("step")
+        before, weights = attacked()[0] if outside else None, net.weight.detach().clone()
+        project("epoch")
+        after, crafted = attacked()
         judged = after if before is None else before
+        outcome.accuracy.append(after)
+        outcome.before.append(judged)
         if judged > best or best == 0:
-            best, outcome.best, kept = judged, epoch, shown if outside else net.weight.detach().clone()
+            best, outcome.best, kept = judged, epoch, weights if outside else net.weight.detach().clone()
         if best > 0 and epoch - outcome.best >= patience:
             break
     net.weight.copy_(kept)
     return outcome
 
 
-def _accuracy(net: TwoLayer, split: Split, budget: float, steps: int, direction: str) -> tuple[float, Tensor]:
-    """Return the robust accuracy and the adversarial examples that it was measured on."""
-    crafted = craft(net, split.x, split.y, budget, steps=steps, direction=direction)
-    return float((net(crafted) * split.y > 0).double().mean()), crafted
+def _check_training(
+    train: Split, projection: str, keep: str, reduction: str, radius: float, **counts: int
+) -> None:
+    checks.choice("projection", projection, PROJECTIONS)
+    checks.choice("keep", keep, ("projected", "released"))
+    checks.choice("reduction", reduction, REDUCTIONS)
+    checks.real_targets(train.y, len(checks.images("x", train.x)), signs=True)
+    checks.positive("radius", radius)
+    for name, value in counts.items():
+        checks.count(name, value)
