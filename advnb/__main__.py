@@ -207,16 +207,16 @@ def _parser() -> argparse.ArgumentParser:
     def add(command: Callable[..., int], name: str, help: str) -> Callable[..., argparse.Action]:
         one = commands.add_parser(name, help=help, description=help)
         one.set_defaults(command=command)
+        if command not in (_list, _data):
+            folder = "folder of the results files (default: the book's, or ADVNB_RESULTS)"
+            one.add_argument("--results", metavar="FOLDER", help=folder)
         return one.add_argument
 
-    folder = "folder of the results files (default: the book's, or ADVNB_RESULTS)"
     add(_list, "list", "list the experiments and the number of their trials at each scale")
     option = add(_run, "run", "run the trials of an experiment that are not stored yet")
     option("name", help="an experiment")
     option("--scale", choices=SCALES, required=True)
-    option(
-        "--jobs", type=int, metavar="N", help="trials at once; -1: one a core (default: 1; a cluster: all)"
-    )
+    option("--jobs", type=int, metavar="N", help="trials at once; -1: one a core (default 1; cluster: all)")
     option("--device", default="auto", help="cpu, cuda, cuda:N or auto (default)")
     option("--seeds", type=_seeds, nargs="+", metavar="S", help="these seeds, such as 0 1 2 or 0:5")
     only = "these parameters alone; a key given twice allows both values"
@@ -227,22 +227,16 @@ def _parser() -> argparse.ArgumentParser:
     option("--retry-errors", action="store_true", help="run the trials again that have raised")
     option("--allow-changes", action="store_true", help="store although the package has uncommitted changes")
     option("--quiet", action="store_true", help="no progress bar")
-    option("--results", metavar="FOLDER", help=folder)
     option = add(_status, "status", "say what is stored of each experiment, or of one")
     option("name", nargs="?", help="an experiment")
-    option("--results", metavar="FOLDER", help=folder)
     option = add(_verify, "verify", "run a random sample of the stored trials again and compare")
     option("name", help="an experiment")
     option("--sample", type=int, default=5, metavar="K", help="how many trials (default: 5)")
     option("--scale", choices=SCALES, help="default: the largest stored")
     option("--device", help="default: the kind of device the trial was stored from, else the CPU")
     option("--seed", type=int, default=0, help="chooses the sample (default: 0)")
-    option("--results", metavar="FOLDER", help=folder)
-    option = add(
-        _claims, "claims", "judge all claims on what is stored and compare with what is written down"
-    )
+    option = add(_claims, "claims", "judge all claims on what is stored; compare with what is written down")
     option("--write", action="store_true", help="write down what has changed")
-    option("--results", metavar="FOLDER", help=folder)
     option = add(_data, "data", "say which data sets are here, or fetch one")
     option("name", nargs="?", help="a data set")
     return parser

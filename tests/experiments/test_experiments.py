@@ -4,13 +4,18 @@ import json
 import math
 import re
 import subprocess
+import sys
 import time
+from importlib.machinery import ModuleSpec
+from types import SimpleNamespace
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 import toy
+from joblib._parallel_backends import ThreadingBackend
 from toy.sums import BROKEN, DRIFTING, ODD, PICKY, SLOW, TIMED, WALK, WHERE, odd, walk
 
 from advnb import experiments
@@ -358,6 +363,26 @@ def test_a_wrong_option_is_refused_before_anything_is_written(tmp_path, options,
     with pytest.raises(error, match=message):
         go(WALK, tmp_path, **options)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def ray(monkeypatch):
+    """A stand-in for ray: threads behind its name, and a list of where it was asked to connect."""
+    asked = []
+    register = lambda: joblib.register_parallel_backend("ray", ThreadingBackend)  # noqa: E731
+    ray = SimpleNamespace(
+        init=lambda address, **options: asked.append(address), __spec__=ModuleSpec("ray", None)
+    )
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setitem(sys.modules, "ray.util.joblib", SimpleNamespace(register_ray=register))
+    return asked
+
+
+def test_a_cluster_that_gives_its_results_by_the_round(tmp_path, ray):
+    options = {"backend": "ray", "address": "auto", "jobs": 2}
+    assert counts(go(WALK, tmp_path, "laptop", seeds=1, only={"steps": 5}, **options)) == (2, 0, 2, 0, 0)
+    assert counts(go(WALK, tmp_path, "laptop", time_limit=5, **options)) == (20, 2, 18, 0, 0)
+    assert ray == ["auto", "auto"]
 
 
 def test_a_backend_that_is_not_installed_is_named(tmp_path, monkeypatch):
