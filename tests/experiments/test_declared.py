@@ -12,7 +12,10 @@ EXPERIMENTS = find()
 
 
 def looks_at(function, name):
-    """Whether the function reads its argument ``name``."""
+    """Whether the function reads its argument ``name``, or passes it on among all the others that it takes."""
+    parameters = inspect.signature(function).parameters
+    if name not in parameters:
+        (name,) = (one for one, parameter in parameters.items() if parameter.kind is parameter.VAR_KEYWORD)
     tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     names = (node for node in ast.walk(tree) if isinstance(node, ast.Name))
     return any(node.id == name and isinstance(node.ctx, ast.Load) for node in names)
