@@ -83,7 +83,7 @@ def ascend(  # type: ignore[misc]  # the options of the two signatures above are
     """
     size = step_size if callable(step_size) else (lambda k: step_size)
     move = ball.ascent if direction == "steepest" else (lambda grad: grad)
-    batch = _Batch(x.detach(), start.detach())
+    batch = _Batch(x.detach(), start.detach(), steps)
     record = _Record(batch.point, steps, keep_x=trace == "x") if trace else None
     for k in range(steps if record is None else steps + 1):
         loss, grad = (part.detach() for part in gradient(batch.point, batch.moving))
@@ -92,12 +92,12 @@ def ascend(  # type: ignore[misc]  # the options of the two signatures above are
             record.write(k, batch, loss, gap)
         if k == steps:
             break
-        batch.remember(gradients.largest_entry(grad), first=k == 0)
+        batch.remember(grad, first=k == 0)
         if k > 0 and gap is not None and fosc_below is not None:
-            grad = batch.rest(gap <= fosc_below, grad)
+            grad = batch.rest(k, gap <= fosc_below, grad)
             if len(grad) == 0:
                 break
-        batch.advance(ball.project(batch.point + size(k) * move(grad), batch.x))
+        batch.point = ball.project(batch.point + size(k) * move(grad), batch.x)
     x_adv = batch.finish()
     return x_adv if record is None else (x_adv, record.trace(batch.steps))
 
@@ -105,46 +105,41 @@ def ascend(  # type: ignore[misc]  # the options of the two signatures above are
 class _Batch:
     """The examples that still move, with their centres and their rows in the batch, and where the others rest."""
 
-    def __init__(self, x: Tensor, start: Tensor) -> None:
+    def __init__(self, x: Tensor, start: Tensor, steps: int) -> None:
         self.x, self.point = x, start
         self.rows: slice | Tensor = slice(None)
-        self.steps = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-        self._result, self._largest = torch.empty_like(start), start.new_zeros(len(x))
+        self.steps = torch.full((len(x),), steps, device=x.device)
+        self._result, self._checksum = torch.empty_like(start), start.new_zeros(len(x))
 
     @property
     def moving(self) -> Tensor | None:
         """The rows that still move, None for all of them."""
         return None if isinstance(self.rows, slice) else self.rows
 
-    def remember(self, largest: Tensor, *, first: bool) -> None:
-        """Keep each row's largest entry: a NaN is known of at the end, without a wait for the device at each step."""
-        if first and (flat := int((largest == 0).sum())):
+    def remember(self, grad: Tensor, *, first: bool) -> None:
+        """Add up checksums: a NaN is known of at the end, without a wait for the device at each step."""
+        if first and (flat := int((grad == 0).flatten(1).all(1).sum())):
             warnings.warn(
-                f"the gradient is exactly zero at the start for {flat} of {len(largest)} examples, which the attack "
+                f"the gradient is exactly zero at the start for {flat} of {len(grad)} examples, which the attack "
                 "cannot move: the loss has saturated or the network is flat there. Try loss='margin' or float64",
                 ZeroGradientWarning,
                 stacklevel=4,
             )
-        self._largest[self.rows] = self._largest[self.rows].maximum(largest)
+        self._checksum[self.rows] += gradients.checksum(grad)
 
-    def rest(self, done: Tensor, grad: Tensor) -> Tensor:
-        """Put the examples marked ``done`` aside; return the gradient of the others."""
+    def rest(self, k: int, done: Tensor, grad: Tensor) -> Tensor:
+        """Put the examples marked ``done`` aside, after k steps; return the gradient of the others."""
         if not bool(done.any()):
             return grad
         self._result[self.rows] = self.point
-        keep = ~done
-        self.rows = torch.arange(len(self.steps), device=done.device)[self.rows][keep]
-        self.point, self.x = self.point[keep], self.x[keep]
+        rows, keep = torch.arange(len(self.steps), device=done.device)[self.rows], ~done
+        self.steps[rows[done]] = k
+        self.rows, self.point, self.x = rows[keep], self.point[keep], self.x[keep]
         return grad[keep]
-
-    def advance(self, point: Tensor) -> None:
-        """Take a step to ``point``."""
-        self.point = point
-        self.steps[self.rows] += 1
 
     def finish(self) -> Tensor:
         """Return all points in the order of the batch; raises if any gradient on the way was not finite."""
-        gradients.check_finite(self._largest)
+        gradients.check_finite(self._checksum)
         self._result[self.rows] = self.point
         return self._result
 
