@@ -225,32 +225,31 @@ def pgd(  # type: ignore[misc]  # as above
     allow_train_mode
         Insist on attacking a model in train mode (its buffers are restored afterwards).
 
-    Returns
-    -------
-    Adversarial examples like ``x``, inside the ball and its box; with ``trace`` also the :class:`Trace`.
+    Returns adversarial examples like ``x``, inside the ball and its box; with ``trace`` also the :class:`Trace`.
 
-    Raises
-    ------
-    ValueError, TypeError
-        On inputs outside the box, labels without a logit, a model in train mode, a reduced loss, a gradient that is not
-        finite, unknown names and sizes out of range; nothing about the model has changed then.
+    Raises ValueError or TypeError on inputs outside the box, labels without a logit, a model in train mode, a reduced
+    loss, a gradient that is not finite, unknown names and sizes out of range; the model has not changed then.
     """
     objective = losses.resolve(loss)
     gradients.check_problem(model, x, y, ball, objective, allow_train_mode)
     checks.choice("direction", direction, ("steepest", "gradient"))
-    run = partial(
-        ascend,
-        steps=checks.count("steps", steps),
-        step_size=_step_size(step_size, ball),
-        direction=direction,
-        fosc_below=None if fosc_below is None else checks.at_least("fosc_below", fosc_below, 0),
-        trace=trace,
-    )
-    begin, parts = _start(x, ball, start, random_start, generator), gradients.chunks(x, chunk)
+    if fosc_below is not None:
+        checks.at_least("fosc_below", fosc_below, 0)
+    if step_size is None:
+        step_size = ball.eps / 4
+    elif not callable(step_size):
+        checks.positive("step_size", step_size)
+    if start is None:
+        start = ball.sample(x, generator=generator) if random_start else x
+    else:
+        gradients.check_inside("start", start, x, ball)
+    options = {"steps": checks.count("steps", steps), "step_size": step_size, "direction": direction}
+    run = partial(ascend, **options, fosc_below=fosc_below, trace=trace)
+    parts = gradients.chunks(x, chunk)
     with gradients.frozen(model), torch.autocast(x.device.type, autocast, enabled=autocast is not None):
         gradients.check_model(model, x, y, objective)
         outcomes: list[Any] = [
-            run(partial(_network_gradient, model, y[part], objective), x[part], ball, start=begin[part])
+            run(partial(_network_gradient, model, y[part], objective), x[part], ball, start=start[part])
             for part in parts
         ]
     return _joined(outcomes) if trace else torch.cat(outcomes)
@@ -286,21 +285,6 @@ def _network_gradient(
     model: nn.Module, y: Tensor, loss: Loss, points: Tensor, rows: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     return gradients.loss_and_gradient(model, points, y if rows is None else y[rows], loss)[:2]
-
-
-def _step_size(step_size: StepSize | None, ball: Ball) -> StepSize:
-    if step_size is None:
-        return ball.eps / 4
-    return step_size if callable(step_size) else checks.positive("step_size", step_size)
-
-
-def _start(
-    x: Tensor, ball: Ball, start: Tensor | None, random_start: bool, generator: torch.Generator | None
-) -> Tensor:
-    if start is None:
-        return ball.sample(x, generator=generator) if random_start else x
-    gradients.check_inside("start", start, x, ball)
-    return start
 
 
 def _joined(outcomes: list[tuple[Tensor, Trace]]) -> tuple[Tensor, Trace]:

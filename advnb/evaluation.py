@@ -1,9 +1,8 @@
 """Accuracy of models, clean and under attack, as tables with confidence intervals.
 
-An attack here is any callable ``attack(model, x, y) -> x_adv``, such as ``functools.partial(pgd,
-ball=Linf(0.1))``. If it takes a ``generator``, it is given one; if it returns a pair (``trace=True``), the
-first part counts. ``None`` stands for no attack. Models give logits (n, classes) for int64 labels, or one
-output (n,) for labels in {-1, +1}.
+An attack here is any callable ``attack(model, x, y) -> x_adv``, such as ``functools.partial(pgd, ball=Linf(0.1))``.
+If it takes a ``generator``, it is given one; if it returns a pair (``trace=True``), the first part counts. ``None``
+stands for no attack. Models give logits (n, classes) for int64 labels, or one output (n,) for labels in {-1, +1}.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import hashlib
 import inspect
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -55,7 +55,8 @@ def accuracy(
     split = as_split(data)
     _check_model("model", model, split.x, allow_train_mode)
     with tqdm(total=len(split), desc="accuracy", disable=not progress) as bar:
-        scores = _attacked(model, {"model": model}, split, attack, generator, batch, bar)
+        craft = partial(_craft, model, attack, generator)
+        scores = _attacked(craft, {"model": model}, split, batch, bar)
     return int(scores["model"][0].sum()) / len(split)
 
 
@@ -153,7 +154,8 @@ def _results(
             targets = others[0] if others else {source: model}
             for name, attack in attacks.items():
                 begin = time.perf_counter()
-                scores = _attacked(model, targets, split, attack, _generator(seed, name), batch, bar)
+                craft = partial(_craft, model, attack, _generator(seed, name))
+                scores = _attacked(craft, targets, split, batch, bar)
                 seconds = time.perf_counter() - begin
                 for target, score in scores.items():
                     row = {"source": source, "target": target, "attack": name}
@@ -162,19 +164,13 @@ def _results(
 
 
 def _attacked(
-    model: nn.Module,
-    targets: Models,
-    split: Split,
-    attack: Attack | None,
-    generator: torch.Generator | None,
-    batch: int,
-    bar: tqdm,
+    craft: Callable[[Tensor, Tensor], Tensor], targets: Models, split: Split, batch: int, bar: tqdm
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """Attack ``model`` batch by batch; return which examples each target gets right (n,), and its losses (n,)."""
+    """Craft batch by batch; return which examples each target gets right (n,), and its losses (n,)."""
     size = checks.count("batch", batch)
     found: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in targets}
     for x, y in zip(split.x.split(size), split.y.split(size), strict=True):
-        x_adv = _craft(model, x, y, attack, generator)
+        x_adv = craft(x, y)
         for name, target in targets.items():
             found[name].append(_score(target, x_adv, y))
         bar.update(len(x))
@@ -185,15 +181,15 @@ def _attacked(
 
 
 def _summary(correct: Tensor, loss: Tensor, confidence: float) -> dict[str, float]:
-    hits, n = int(correct.sum()), len(correct)
-    from advnb.statistics import wilson  # here, because it takes scipy and pandas a second to be imported
+    from advnb.statistics import wilson  # here: scipy and pandas take a second to be imported
 
+    hits, n = int(correct.sum()), len(correct)
     low, high = wilson(hits, n, confidence=confidence)
     return {"accuracy": hits / n, "low": low, "high": high, "n": n, "loss": float(loss.double().mean())}
 
 
 def _craft(
-    model: nn.Module, x: Tensor, y: Tensor, attack: Attack | None, generator: torch.Generator | None
+    model: nn.Module, attack: Attack | None, generator: torch.Generator | None, x: Tensor, y: Tensor
 ) -> Tensor:
     if attack is None:
         return x

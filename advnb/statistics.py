@@ -20,6 +20,8 @@ __all__ = [
     "Exponent", "Statistic", "aggregate", "bootstrap", "crossing", "exponent", "resampled", "thresholds", "wilson",
 ]  # fmt: skip
 
+Array = NDArray[np.float64]
+Names = str | Sequence[str]
 Statistic = Callable[..., Any]
 """(values, axis) -> the statistic along that axis."""
 
@@ -48,12 +50,8 @@ def bootstrap(
 
 
 def resampled(
-    groups: Sequence[NDArray[np.float64]],
-    fit: Callable[[NDArray[np.float64]], Sequence[float]],
-    *,
-    draws: int = 300,
-    seed: int = 0,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    groups: Sequence[Array], fit: Callable[[Array], Sequence[float]], *, draws: int = 300, seed: int = 0
+) -> tuple[Array, Array]:
     """Return the 95 percent bootstrap intervals of what ``fit`` finds, as (low, high), one entry a number.
 
     ``fit`` is called with rows drawn with replacement within each of ``groups``, stacked.
@@ -113,7 +111,7 @@ def exponent(
     return Exponent(float(slope(groups, 0)), low, high, len(sums))
 
 
-def _moments(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
+def _moments(x: Array, y: Array) -> tuple[float, float]:
     """Sum of squares of x and sum of products with y, about their means."""
     x = x - x.mean()
     return float((x * x).sum()), float((x * y).sum())
@@ -121,8 +119,8 @@ def _moments(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, flo
 
 def aggregate(
     table: pd.DataFrame,
-    by: str | Sequence[str],
-    fields: str | Sequence[str],
+    by: Names,
+    fields: Names,
     *,
     confidence: float = 0.95,
     draws: int = 2000,

@@ -57,7 +57,7 @@ def mnist(monkeypatch) -> dict[str, bytes]:
         packed = [gzip.compress(content, mtime=0) for content in (images, labels)]
         files |= {f"{name}.gz": content for name, content in zip(names, packed, strict=True)}
         table[half] = tuple(
-            sources.Idx(name, len(content), sha256(content), sha256(gz))
+            sources.Published(name, len(content), sha256(content), sha256(gz))
             for name, gz, content in zip(names, packed, (images, labels), strict=True)
         )
     monkeypatch.setattr(sources, "MNIST", table)
@@ -73,7 +73,7 @@ def cifar(monkeypatch) -> dict[str, bytes]:
     files, fingerprint = {}, {}
     for half in sources.HALVES:
         digests = []
-        for name in sources.CIFAR10.files(half):
+        for name in sources.CIFAR10_FILES[half]:
             records = rng.integers(0, 256, (n, sources.RECORD), dtype=np.uint8)
             records[:, 0] = rng.integers(0, 10, n)
             files[name] = records.tobytes()
@@ -82,19 +82,15 @@ def cifar(monkeypatch) -> dict[str, bytes]:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         for name, content in files.items():
-            member = tarfile.TarInfo(f"{sources.CIFAR10.folder}/{name}")
+            member = tarfile.TarInfo(f"{sources.CIFAR10_FOLDER}/{name}")
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
     packed = buffer.getvalue()
-    tiny = replace(
-        sources.CIFAR10,
-        url=CLOSED + sources.CIFAR10.archive,
-        size=len(packed),
-        sha256=sha256(packed),
-        records=n,
-        fingerprint=fingerprint,
-    )
+    tiny = sources.Published(sources.CIFAR10.name, len(packed), sha256(packed), sha256(packed))
     monkeypatch.setattr(sources, "CIFAR10", tiny)
+    monkeypatch.setattr(sources, "CIFAR10_MIRRORS", (CLOSED,))
+    monkeypatch.setattr(sources, "RECORDS", n)
+    monkeypatch.setattr(sources, "FINGERPRINT", fingerprint)
     return files | {"archive": packed}
 
 
@@ -109,7 +105,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def unpacked(folder: Path, files: dict[str, bytes]) -> Path:
-    where = folder / sources.CIFAR10.folder
+    where = folder / sources.CIFAR10_FOLDER
     write(where, {name: content for name, content in files.items() if name != "archive"})
     return where
 
@@ -199,7 +195,7 @@ def test_mnist_packed_otherwise_or_not_at_all_is_the_same(folder, mnist):
 
 
 def test_cifar_folder_and_archive_give_the_same_tensors_in_any_order(folder, cifar):
-    write(folder, {sources.CIFAR10.archive: cifar["archive"]})
+    write(folder, {sources.CIFAR10.name: cifar["archive"]})
     archived = load("cifar10")
     assert archived.train.x.shape == (20, 3, 32, 32) and archived.test.x.shape == (4, 3, 32, 32)
     assert archived.classes[6] == "frog"
@@ -211,7 +207,7 @@ def test_cifar_folder_and_archive_give_the_same_tensors_in_any_order(folder, cif
     records = np.frombuffer(cifar["test_batch.bin"], np.uint8).reshape(-1, sources.RECORD)
     shuffled["test_batch.bin"] = records[::-1].tobytes()
     unpacked(folder, shuffled)
-    (folder / sources.CIFAR10.archive).unlink()
+    (folder / sources.CIFAR10.name).unlink()
     for half in ("train", "test"):
         assert torch.equal(getattr(load("cifar10"), half).x, getattr(archived, half).x)
         assert torch.equal(getattr(load("cifar10"), half).y, getattr(archived, half).y)
@@ -279,7 +275,7 @@ def test_one_changed_label_in_a_valid_gzip(folder, mnist):
 
 
 def test_truncated_archive(folder, cifar):
-    write(folder, {sources.CIFAR10.archive: cifar["archive"][:-1]})
+    write(folder, {sources.CIFAR10.name: cifar["archive"][:-1]})
     before = contents(folder)
     with pytest.raises(
         data.TruncatedFile, match=r"cifar-10-binary\.tar\.gz holds \d+ bytes of \d+\. It was left"
@@ -291,8 +287,10 @@ def test_truncated_archive(folder, cifar):
 def test_altered_archive(folder, cifar):
     altered = bytearray(cifar["archive"])
     altered[len(altered) // 2] ^= 1
-    write(folder, {sources.CIFAR10.archive: bytes(altered)})
-    with pytest.raises(data.AlteredFile, match=r"cifar-10-binary\.tar\.gz is not the published archive"):
+    write(folder, {sources.CIFAR10.name: bytes(altered)})
+    with pytest.raises(
+        data.AlteredFile, match=r"contents of .*cifar-10-binary\.tar\.gz are not the published"
+    ):
         load("cifar10")
 
 
@@ -364,12 +362,10 @@ def test_second_mirror_is_tried_and_files_are_kept(folder, mnist, server, monkey
 
 
 def test_archive_is_downloaded_and_read(folder, cifar, server, monkeypatch):
-    server.files = {sources.CIFAR10.archive: cifar["archive"]}
-    monkeypatch.setattr(
-        sources, "CIFAR10", replace(sources.CIFAR10, url=server.url + sources.CIFAR10.archive)
-    )
+    server.files = {sources.CIFAR10.name: cifar["archive"]}
+    monkeypatch.setattr(sources, "CIFAR10_MIRRORS", (server.url,))
     assert len(load("cifar10", progress=False).train) == 20
-    assert contents(folder) == {sources.CIFAR10.archive: cifar["archive"]}
+    assert contents(folder) == {sources.CIFAR10.name: cifar["archive"]}
 
 
 @pytest.mark.parametrize("fault", ["altered", "cut", "missing"])
@@ -392,7 +388,7 @@ def test_presence_is_told_without_reading_or_fetching(folder, mnist, cifar):
     assert [absent[name].state for name in ("digits", "mnist", "cifar10")] == ["embedded", "absent", "absent"]
     assert len(absent["mnist"].missing) == 4 and absent["mnist"].size == 0
     write(folder, {"train-images-idx3-ubyte.gz": b"12345"})
-    write(folder, {sources.CIFAR10.archive: b"123"})
+    write(folder, {sources.CIFAR10.name: b"123"})
     found = {found.name: found for found in data.present()}
     assert (found["mnist"].state, found["mnist"].size) == ("partial", 5)
     assert (found["cifar10"].state, found["cifar10"].size, found["cifar10"].path) == ("present", 3, folder)

@@ -1,9 +1,8 @@
 """Data sets as tensors in memory: digits (embedded, needs no network), MNIST and CIFAR-10.
 
-``load(name)`` returns a ``Dataset`` with two ``Split`` objects: images ``x`` of shape (n, c, h, w) as
-float32 in [0, 1], labels ``y`` as int64. Every method returns a new object and leaves the old one as it
-was. A data set lives in the memory of one device, so there are no loaders and no worker processes: a batch
-is an index.
+``load(name)`` returns a ``Dataset`` with two ``Split`` objects: images ``x`` of shape (n, c, h, w) as float32 in [0,
+1], labels ``y`` as int64. Every method returns a new object and leaves the old one as it was. A data set lives in the
+memory of one device, so there are no loaders and no worker processes: a batch is an index.
 """
 
 from __future__ import annotations
@@ -18,32 +17,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from advnb import checks
-from advnb.data.sources import (
-    HALVES,
-    AlteredFile,
-    Bytes,
-    DataError,
-    MissingFile,
-    TruncatedFile,
-    present,
-    read_cifar10,
-    read_mnist,
-)  # fmt: skip
+from advnb.data import sources
+from advnb.data.sources import AlteredFile, DataError, MissingFile, TruncatedFile, present
 
 __all__ = [
     "AlteredFile", "DataError", "Dataset", "Examples", "MissingFile", "Split", "TruncatedFile", "as_split", "load",
     "present", "unit_norm",
 ]  # fmt: skip
 
-DIGITS_TEST = 500
-DIGITS_SEED = 0
 DIGITS = tuple("0123456789")
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-RESIZE_MODES: dict[str, dict[str, Any]] = {
-    "area": {"mode": "area"},
-    "bilinear": {"mode": "bilinear", "align_corners": False},
-    "antialiased": {"mode": "bilinear", "align_corners": False, "antialias": True},
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +103,9 @@ class Dataset:
         shrinking factor. Raises if ``side`` is below 1, the mode is unknown, or the data are not images any more.
         """
         checks.count("side", side)
-        options = RESIZE_MODES[checks.choice("mode", mode, RESIZE_MODES)]
+        options: dict[str, Any] = {"mode": "area"}
+        if checks.choice("mode", mode, ("area", "bilinear", "antialiased")) != "area":
+            options = {"mode": "bilinear", "align_corners": False, "antialias": mode == "antialiased"}
         if self.train.x.ndim != 4:
             raise ValueError(
                 f"resize needs images of shape (n, c, h, w); got {tuple(self.train.x.shape)}: "
@@ -141,7 +126,14 @@ class Dataset:
         if unknown := sorted(set(targets) - set(range(len(self.classes)))):
             there = f"the classes of {self.name} are 0 to {len(self.classes) - 1}"
             raise ValueError(f"{there}; got {', '.join(map(str, unknown))}")
-        return replace(self._map(lambda split: _relabelled(split, targets)), classes=classes)
+        table = torch.full((len(self.classes),), torch.nan, dtype=self.train.x.dtype)
+        table[list(targets)] = torch.tensor(list(targets.values()), dtype=table.dtype)
+
+        def relabelled(split: Split) -> Split:
+            y = table.to(split.y.device)[split.y]
+            return Split(split.x, y)[~y.isnan()]
+
+        return replace(self._map(relabelled), classes=classes)
 
     def two_classes(self, first: int, second: int) -> Dataset:
         """Return the examples of two different classes (by index), ``first`` with target -1 and ``second`` +1."""
@@ -180,19 +172,20 @@ class Dataset:
 def load(name: str, *, progress: bool = True) -> Dataset:
     """Load ``"digits"`` (images of 1 x 8 x 8), ``"mnist"`` (1 x 28 x 28) or ``"cifar10"`` (3 x 32 x 32).
 
-    Digits come with scikit-learn; their test set is a fixed stratified draw of 500 of the 1797 (seed 0),
-    since no test set was published with them. MNIST and CIFAR-10 are read from the folder that
-    ``ADVNB_DATA`` names (else from pooch's cache folder) and downloaded there on first use. MNIST keeps its
-    published order; CIFAR-10 comes in the order of its records' digests, so that every copy of it gives the
-    same tensors.
+    Digits come with scikit-learn; their test set is a fixed stratified draw of 500 of the 1797 (seed 0), since no
+    test set was published with them. MNIST and CIFAR-10 are read from the folder that ``ADVNB_DATA`` names (else from
+    pooch's cache folder) and downloaded there on first use. MNIST keeps its published order; CIFAR-10 comes in the
+    order of its records' digests, so that every copy of it gives the same tensors.
 
     Raises TruncatedFile or AlteredFile if a file on disk is not the published one; it is left as it was. Raises
     MissingFile if a file is not there and cannot be downloaded; the message says what to put where by hand.
     """
     if checks.choice("name", name, ("digits", "mnist", "cifar10")) == "digits":
         return _digits()
-    read, classes = (read_mnist, DIGITS) if name == "mnist" else (read_cifar10, CIFAR10_CLASSES)
-    train, test = (_images(*read(half, progress=progress)) for half in HALVES)
+    read, classes = (
+        (sources.read_mnist, DIGITS) if name == "mnist" else (sources.read_cifar10, CIFAR10_CLASSES)
+    )
+    train, test = (_images(*read(half, progress=progress)) for half in sources.HALVES)
     return Dataset(train, test, name, classes)
 
 
@@ -212,24 +205,14 @@ def _digits() -> Dataset:
     bunch = load_digits()  # pixels 0..16: counts of set bits in 4 x 4 blocks
     x = torch.from_numpy((bunch.images / 16).astype(np.float32))[:, None]
     y = torch.from_numpy(bunch.target.astype(np.int64))
-    train, test = train_test_split(
-        np.arange(len(y)), test_size=DIGITS_TEST, stratify=bunch.target, random_state=DIGITS_SEED
-    )
+    train, test = train_test_split(np.arange(len(y)), test_size=500, stratify=bunch.target, random_state=0)
     return Dataset(Split(x[train], y[train]), Split(x[test], y[test]), "digits", DIGITS)
 
 
-def _images(pixels: Bytes, labels: Bytes) -> Split:
+def _images(pixels: sources.Bytes, labels: sources.Bytes) -> Split:
     """Bytes (n, h, w) or (n, c, h, w) and labels as a split of float32 images in [0, 1] and int64 labels."""
     x = torch.tensor(pixels).float().div_(255)
     return Split(x if x.ndim == 4 else x[:, None], torch.tensor(labels).long())
-
-
-def _relabelled(split: Split, targets: Mapping[int, float]) -> Split:
-    keep = torch.isin(split.y, torch.tensor(list(targets), device=split.y.device))
-    y = torch.zeros(int(keep.sum()), dtype=split.x.dtype, device=split.x.device)
-    for old, new in targets.items():
-        y[split.y[keep] == old] = new
-    return Split(split.x[keep], y)
 
 
 def _stratified_order(y: Tensor) -> Tensor:

@@ -10,20 +10,21 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import math
 import os
 import tarfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "CIFAR10", "HALVES", "MNIST", "AlteredFile", "Bytes", "Cifar", "DataError", "Half", "Idx", "MissingFile",
-    "Presence", "TruncatedFile", "folder", "parse_idx", "present", "read_cifar10", "read_mnist",
+    "HALVES", "AlteredFile", "Bytes", "DataError", "Half", "MissingFile", "Presence", "Published", "TruncatedFile",
+    "folder", "parse_idx", "present", "read_cifar10", "read_mnist",
 ]  # fmt: skip
 
 ENVIRONMENT = "ADVNB_DATA"
@@ -48,76 +49,59 @@ class MissingFile(DataError):
     """A file that is not on this machine and could not be downloaded."""
 
 
-@dataclass(frozen=True)
-class Idx:
-    """One gzipped MNIST file: size and checksum of its contents, then the checksum of the published ``.gz``.
+class Published(NamedTuple):
+    """A published file: size and checksum of its contents, then the checksum of what is fetched.
 
-    The contents decide whether a present file is good, because gzip may pack the same bytes in several ways.
+    MNIST's files are fetched gzipped. The contents decide whether a present file is good, because gzip may pack the
+    same bytes in several ways.
     """
 
     name: str
     size: int
     sha256: str
-    packed_sha256: str
-
-
-@dataclass(frozen=True)
-class Cifar:
-    """The CIFAR-10 archive, its unpacked form, and a fingerprint of each half, whatever its order.
-
-    An unpacked copy may hold the records in another order than the published one, and checksums of its six
-    files would then refuse good data. The fingerprint is the SHA-256 of the sorted SHA-256 digests of all
-    records (label and pixels): one changed byte anywhere changes it, a permutation of the records does not.
-    """
-
-    archive: str
-    url: str
-    size: int
-    sha256: str
-    records: int
-    fingerprint: dict[str, str]
-    folder: str = "cifar-10-batches-bin"
-
-    def files(self, half: Half) -> tuple[str, ...]:
-        """Names of the files that hold one half."""
-        return ("test_batch.bin",) if half == "test" else tuple(f"data_batch_{i}.bin" for i in range(1, 6))
+    fetched_sha256: str
 
 
 MNIST = {
     "train": (
-        Idx("train-images-idx3-ubyte", 47_040_016,
-            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
-        Idx("train-labels-idx1-ubyte", 60_008,
-            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
+        Published("train-images-idx3-ubyte", 47_040_016,
+                  "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+                  "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
+        Published("train-labels-idx1-ubyte", 60_008,
+                  "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+                  "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
     ),
     "test": (
-        Idx("t10k-images-idx3-ubyte", 7_840_016,
-            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-            "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"),
-        Idx("t10k-labels-idx1-ubyte", 10_008,
-            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-            "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
+        Published("t10k-images-idx3-ubyte", 7_840_016,
+                  "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+                  "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"),
+        Published("t10k-labels-idx1-ubyte", 10_008,
+                  "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+                  "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
     ),
 }  # fmt: skip
 MNIST_MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
-CIFAR10 = Cifar(
-    archive="cifar-10-binary.tar.gz",
-    url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
-    size=170_052_171,
-    sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
-    records=10_000,
-    fingerprint={
-        "train": "55a61f79a40ece2ceda9fb5f9f7078f6ea2fc4952489cef56682bcf92cfcc260",
-        "test": "325704b01eb92e1e2a6215ae6a916bb7db7de054af0c496be1c7be2e0fcfbf5f",
-    },
-)
-RECORD = 1 + 3 * 32 * 32
-"""Bytes of a CIFAR-10 record: the label, then the red, the green and the blue plane row by row."""
+
+ARCHIVE_SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
+CIFAR10 = Published("cifar-10-binary.tar.gz", 170_052_171, ARCHIVE_SHA256, ARCHIVE_SHA256)
+CIFAR10_MIRRORS = ("https://www.cs.toronto.edu/~kriz/",)
+CIFAR10_FOLDER = "cifar-10-batches-bin"
+CIFAR10_FILES = {"train": [f"data_batch_{i}.bin" for i in range(1, 6)], "test": ["test_batch.bin"]}
+RECORDS, RECORD = 10_000, 1 + 3 * 32 * 32
+"""Records a file of CIFAR-10; bytes of one: the label, then the red, the green and the blue plane row by row."""
+
+FINGERPRINT = {
+    "train": "55a61f79a40ece2ceda9fb5f9f7078f6ea2fc4952489cef56682bcf92cfcc260",
+    "test": "325704b01eb92e1e2a6215ae6a916bb7db7de054af0c496be1c7be2e0fcfbf5f",
+}
+"""The SHA-256 of the sorted SHA-256 digests of all records of a half of CIFAR-10, labels and pixels.
+
+An unpacked copy may hold the records in another order than the published one, and checksums of its six files would
+then refuse good data. One changed byte anywhere changes the fingerprint, a permutation of the records does not.
+"""
 
 
 def folder() -> Path:
@@ -151,16 +135,13 @@ class Presence:
 
 def present() -> list[Presence]:
     """Return what this machine holds of each data set, judged by file names: nothing is read or fetched."""
-    unpacked, found = folder() / CIFAR10.folder, [Presence("digits", None)]
-    cifar = [unpacked / name for half in HALVES for name in CIFAR10.files(half)]
-    wanted = {
-        "mnist": [_idx_path(idx) for half in HALVES for idx in MNIST[half]],
-        "cifar10": cifar if unpacked.is_dir() else [folder() / CIFAR10.archive],
-    }
-    for name, paths in wanted.items():
+    unpacked = folder() / CIFAR10_FOLDER
+    mnist = [_path(file) for half in HALVES for file in MNIST[half]]
+    cifar = [unpacked / name for half in HALVES for name in CIFAR10_FILES[half]]
+    found = [Presence("digits", None)]
+    for name, paths in {"mnist": mnist, "cifar10": cifar if unpacked.is_dir() else [_path(CIFAR10)]}.items():
         here = tuple(path for path in paths if path.is_file())
-        missing = tuple(path.name for path in paths if path not in here)
-        found.append(Presence(name, folder(), here, missing))
+        found.append(Presence(name, folder(), here, tuple(path.name for path in paths if path not in here)))
     return found
 
 
@@ -170,7 +151,7 @@ def read_mnist(half: Half, *, progress: bool = True) -> tuple[Bytes, Bytes]:
     Raises TruncatedFile or AlteredFile if a present file is not the published one; it is left as it was. Raises
     MissingFile if a file is neither present nor to be had from any mirror.
     """
-    images, labels = (parse_idx(_idx_contents(idx, progress)) for idx in MNIST[half])
+    images, labels = (parse_idx(_contents(file, MNIST_MIRRORS, progress)) for file in MNIST[half])
     return images, labels
 
 
@@ -181,13 +162,14 @@ def read_cifar10(half: Half, *, progress: bool = True) -> tuple[Bytes, Bytes]:
     order is neither the published one nor that of the copy at hand, so every copy gives the same tensors. Raises
     as :func:`read_mnist`.
     """
-    where, names = folder() / CIFAR10.folder, CIFAR10.files(half)
+    where, names = folder() / CIFAR10_FOLDER, CIFAR10_FILES[half]
     if where.is_dir():
         content = b"".join(_unpacked_file(where / name) for name in names)
     else:
-        where = _cifar_archive(progress)
-        wanted = {f"{CIFAR10.folder}/{name}" for name in names}
-        with tarfile.open(where, "r|gz") as archive:  # read in one go, nothing is unpacked to disk
+        where = _path(CIFAR10)
+        packed = io.BytesIO(_contents(CIFAR10, CIFAR10_MIRRORS, progress))
+        wanted = {f"{CIFAR10_FOLDER}/{name}" for name in names}
+        with tarfile.open(fileobj=packed, mode="r|gz") as archive:  # nothing is unpacked to disk
             streams = (archive.extractfile(member) for member in archive if member.name in wanted)
             content = b"".join(stream.read() for stream in streams if stream)
     records = _in_digest_order(np.frombuffer(content, np.uint8).reshape(-1, RECORD), half, where)
@@ -212,53 +194,41 @@ def parse_idx(content: bytes) -> Bytes:
     return values.reshape(shape)
 
 
-def _idx_path(idx: Idx) -> Path:
-    """Where the file lies, gzipped or not; the gzipped name where neither is there."""
-    packed, plain = folder() / f"{idx.name}.gz", folder() / idx.name
+def _path(file: Published) -> Path:
+    """Where the file lies, as it is fetched or unpacked; the former where neither is there."""
+    plain = folder() / file.name
+    packed = plain if file is CIFAR10 else plain.with_name(f"{file.name}.gz")
     return plain if plain.is_file() and not packed.is_file() else packed
 
 
-def _idx_contents(idx: Idx, progress: bool) -> bytes:
-    """The uncompressed bytes of one file, checked by size and SHA-256."""
-    path = _idx_path(idx)
+def _contents(file: Published, mirrors: tuple[str, ...], progress: bool) -> bytes:
+    """The contents of a file, fetched if it is not there, unpacked and checked by size and SHA-256."""
+    path = _path(file)
     if not path.is_file():
-        _download(path, idx.packed_sha256, [f"{mirror}{path.name}" for mirror in MNIST_MIRRORS], progress)
+        _download(path, file.fetched_sha256, mirrors, progress)
     content = path.read_bytes()
-    if path.suffix == ".gz":
+    if path.name != file.name:
         try:
             content = gzip.decompress(content)
         except EOFError as error:
             raise TruncatedFile(f"{path} ends in the middle of its gzip stream. {_remedy(path)}") from error
         except (OSError, zlib.error) as error:
             raise AlteredFile(f"{path} is not a valid gzip file ({error}). {_remedy(path)}") from error
-    _refuse_size(path, len(content), idx.size, path)
-    if hashlib.sha256(content).hexdigest() != idx.sha256:
+    _refuse_size(path, len(content), file.size, path)
+    if hashlib.sha256(content).hexdigest() != file.sha256:
         raise AlteredFile(f"the contents of {path} are not the published ones (SHA-256). {_remedy(path)}")
     return content
-
-
-def _cifar_archive(progress: bool) -> Path:
-    """The path of the archive, downloaded if it is not there, checked by size and SHA-256."""
-    import pooch
-
-    path = folder() / CIFAR10.archive
-    if not path.is_file():
-        _download(path, CIFAR10.sha256, [CIFAR10.url], progress)
-    _refuse_size(path, path.stat().st_size, CIFAR10.size, path)
-    if pooch.file_hash(str(path)) != CIFAR10.sha256:
-        raise AlteredFile(f"{path} is not the published archive (SHA-256). {_remedy(path)}")
-    return path
 
 
 def _unpacked_file(path: Path) -> bytes:
     """The bytes of one file of the unpacked folder, which must be there and have its size."""
     if not path.is_file():
         raise MissingFile(
-            f"{path.parent} lacks {path.name}. Unpack {CIFAR10.archive} there again, or move the folder away "
+            f"{path.parent} lacks {path.name}. Unpack {CIFAR10.name} there again, or move the folder away "
             "and load 'cifar10' again to download the archive"
         )
     content = path.read_bytes()
-    _refuse_size(path, len(content), CIFAR10.records * RECORD, path.parent)
+    _refuse_size(path, len(content), RECORDS * RECORD, path.parent)
     return content
 
 
@@ -267,7 +237,7 @@ def _in_digest_order(records: Bytes, half: Half, where: Path) -> Bytes:
     digests = [hashlib.sha256(record).digest() for record in records]
     order = sorted(range(len(records)), key=digests.__getitem__)
     found = hashlib.sha256(b"".join(digests[i] for i in order)).hexdigest()
-    if found != CIFAR10.fingerprint[half]:
+    if found != FINGERPRINT[half]:
         raise AlteredFile(
             f"the {half} images or labels in {where} are not the published ones "
             f"(fingerprint of all records). {_remedy(where)}"
@@ -291,12 +261,13 @@ def _remedy(path: Path) -> str:
     )
 
 
-def _download(path: Path, sha256: str, urls: list[str], progress: bool) -> None:
-    """Fetch ``path`` from the first of ``urls`` that gives the right bytes; only those ever get that name."""
+def _download(path: Path, sha256: str, mirrors: tuple[str, ...], progress: bool) -> None:
+    """Fetch ``path`` from the first of ``mirrors`` that gives the right bytes; only those ever get that name."""
     import pooch
 
     failures = []
-    for url in urls:
+    for mirror in mirrors:
+        url = f"{mirror}{path.name}"
         try:
             pooch.retrieve(url, sha256, fname=path.name, path=path.parent, progressbar=progress)
             return

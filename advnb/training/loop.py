@@ -100,24 +100,15 @@ def fit(
         A file to store the run in, every so many epochs and at the end. If it exists the run goes on from it, or
         returns at once when it was finished; weights of ``model`` are then replaced. ``epochs`` may have grown.
 
-    Returns
-    -------
-    One row an epoch: ``epoch`` (from 1), ``lr``, ``loss`` (on the crafted batches), ``accuracy`` (clean batches in eval
-    mode, just before they are used; one more forward pass, unless the defence returns the clean batch),
-    ``adversarial_accuracy`` (crafted batches, from the update's own pass in train mode), ``seconds``, and the
-    columns of ``evaluate``.
+    Returns one row an epoch: ``epoch`` (from 1), ``lr``, ``loss`` (on the crafted batches), ``accuracy`` (clean batches
+    in eval mode, just before they are used; one more forward pass, unless the defence returns the clean batch),
+    ``adversarial_accuracy`` (crafted batches, from the update's own pass in train mode), ``seconds``, and the columns
+    of ``evaluate``.
 
-    Raises
-    ------
-    ValueError, TypeError
-        On settings out of range, empty data, labels without a logit, a reduced loss.
-    Diverged
-        When the loss or a weight is NaN or infinite, naming epoch and batch.
-    CheckpointError
-        When the file is damaged or belongs to a run with other settings; the file is left as it is.
+    Raises ValueError or TypeError on settings out of range, empty data, labels without a logit or a reduced loss;
+    Diverged when the loss or a weight is NaN or infinite, naming epoch and batch; CheckpointError when the file is
+    damaged or belongs to a run with other settings: it is left as it is.
 
-    Notes
-    -----
     A resumed run equals an uninterrupted one bit for bit on a CPU, ``seconds`` apart. Under ``torchrun`` the same call
     shares each batch between the processes (DistributedDataParallel) and matches one process up to rounding,
     except that BatchNorm in train mode sees its own process's rows only (``nn.SyncBatchNorm`` mends that on GPUs).
