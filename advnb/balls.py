@@ -85,7 +85,7 @@ class Ball(ABC):
 
     def violation(self, x_adv: Tensor, x: Tensor) -> Tensor:
         """Return how far each row of ``x_adv`` lies outside ball or box (the larger), 0 inside."""
-        return torch.maximum(self._ball_violation(x_adv, x), self._box_violation(x_adv))
+        return torch.maximum(*self._beyond(x_adv, x))
 
     def contains(self, x_adv: Tensor, x: Tensor) -> Tensor:
         """Return whether each row of ``x_adv`` lies in ball and box, shape (n,).
@@ -93,19 +93,17 @@ class Ball(ABC):
         The radius may be exceeded by the rounding of ``x + delta`` in the dtype of x, and the box by
         :data:`advnb.checks.BOX_TOLERANCE`, as in every check of inputs.
         """
-        checks.alike("x_adv", x_adv, "x", x)
+        beyond_ball, beyond_box = self._beyond(checks.alike("x_adv", x_adv, "x", x), x)
         rounding = 4 * torch.finfo(x.dtype).eps * (self.eps + self.norm(x))
-        in_ball = self._ball_violation(x_adv, x) <= rounding
-        return in_ball & (self._box_violation(x_adv) <= checks.BOX_TOLERANCE)
+        return (beyond_ball <= rounding) & (beyond_box <= checks.BOX_TOLERANCE)
 
-    def _ball_violation(self, x_adv: Tensor, x: Tensor) -> Tensor:
-        return (self.norm(_wide(x_adv) - _wide(x)) - self.eps).clamp_min(0)
-
-    def _box_violation(self, x_adv: Tensor) -> Tensor:
+    def _beyond(self, x_adv: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return how far each row of ``x_adv`` lies outside the ball, and outside the box."""
         rows = _wide(x_adv).flatten(1)
+        ball = (self.norm(rows - _wide(x).flatten(1)) - self.eps).clamp_min(0)
         if self.box is None:
-            return rows.new_zeros(len(rows))
-        return torch.maximum(self.box[0] - rows, rows - self.box[1]).amax(1).clamp_min(0)
+            return ball, torch.zeros_like(ball)
+        return ball, torch.maximum(self.box[0] - rows, rows - self.box[1]).amax(1).clamp_min(0)
 
 
 @dataclass(frozen=True)

@@ -171,8 +171,6 @@ def thresholds(
 
     The columns are ``by``, ``seed`` and ``along``; NaN where it does not cross.
     """
-    rows = []
-    for key, part in table.groupby([*by, "seed"]):
-        part = part.sort_values(along)
-        rows.append((*key, crossing(part[along], part[field], level)))
+    groups = table.sort_values(along).groupby([*by, "seed"])
+    rows = [(*key, crossing(part[along], part[field], level)) for key, part in groups]
     return pd.DataFrame(rows, columns=[*by, "seed", along])
