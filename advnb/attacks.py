@@ -51,9 +51,7 @@ class Trace(NamedTuple):
 
 
 @overload
-def ascend(
-    gradient: Gradient, x: Tensor, ball: Ball, *, trace: Literal[False] = ..., **options: Any
-) -> Tensor: ...
+def ascend(gradient: Gradient, x: Tensor, ball: Ball, *, trace: Literal[False] = ..., **options: Any) -> Tensor: ...
 @overload
 def ascend(
     gradient: Gradient, x: Tensor, ball: Ball, *, trace: Literal[True, "x"], **options: Any

@@ -276,9 +276,7 @@ def _column(values: Tensor, x: Tensor) -> Tensor:
     return values.view(-1, *[1] * (x.ndim - 1))
 
 
-def _random(
-    draw: Callable[..., Tensor], shape: Sequence[int], x: Tensor, generator: torch.Generator | None
-) -> Tensor:
+def _random(draw: Callable[..., Tensor], shape: Sequence[int], x: Tensor, generator: torch.Generator | None) -> Tensor:
     """Draw with ``torch.rand`` or ``torch.randn`` where the generator lives; return it on the device of x."""
     device = x.device if generator is None else generator.device
     dtype = torch.promote_types(x.dtype, torch.float32)

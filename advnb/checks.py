@@ -95,15 +95,11 @@ def images(name: str, x: Tensor, box: Box | None = None) -> Tensor:
     if not isinstance(x, Tensor):
         raise TypeError(f"{name} must be a torch.Tensor; got {type(x).__name__}")
     if not x.is_floating_point():
-        raise TypeError(
-            f"{name} must be a floating-point tensor (pixels in [0, 1], not 0-255 integers); got {x.dtype}"
-        )
+        raise TypeError(f"{name} must be a floating-point tensor (pixels in [0, 1], not 0-255 integers); got {x.dtype}")
     if x.ndim < 2:
         raise ValueError(f"{name} must be a batch with at least two dimensions; got shape {tuple(x.shape)}")
     if x.numel() == 0:
-        raise ValueError(
-            f"{name} must hold at least one example; got an empty batch of shape {tuple(x.shape)}"
-        )
+        raise ValueError(f"{name} must hold at least one example; got an empty batch of shape {tuple(x.shape)}")
     low, high = (bound.item() for bound in torch.aminmax(x.detach()))
     if not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError(f"{name} must be finite; it holds NaN or infinity")
@@ -115,9 +111,7 @@ def images(name: str, x: Tensor, box: Box | None = None) -> Tensor:
     return x
 
 
-def alike(
-    name: str, a: Tensor, other: str, b: Tensor, what: Sequence[str] = ("shape", "device", "dtype")
-) -> Tensor:
+def alike(name: str, a: Tensor, other: str, b: Tensor, what: Sequence[str] = ("shape", "device", "dtype")) -> Tensor:
     """Return ``a``; raised if the two tensors differ in one of ``what``."""
     for feature in what:
         mine, theirs = getattr(a, feature), getattr(b, feature)

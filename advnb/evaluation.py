@@ -99,27 +99,20 @@ def transfer(
     Columns: ``source``, ``target``, ``attack``, then as in :func:`white_box` without ``seconds``; ``loss`` is
     the target's. A target that is also a source gives the white-box number. Options and errors as there.
     """
-    return _results({"sources": sources, "targets": targets}, data, attacks, **options).drop(
-        columns="seconds"
-    )
+    return _results({"sources": sources, "targets": targets}, data, attacks, **options).drop(columns="seconds")
 
 
-def table(
-    results: pd.DataFrame, *, rows: str = "attack", columns: str = "model", digits: int = 1
-) -> pd.DataFrame:
+def table(results: pd.DataFrame, *, rows: str = "attack", columns: str = "model", digits: int = 1) -> pd.DataFrame:
     """Lay out the result of :func:`white_box` as ``rows`` x ``columns`` of "87.4 [86.1, 88.6]" (percent).
 
     The order of both is that of their first appearance. For :func:`transfer` select one attack and give
     ``rows="source", columns="target"``. Raises if a column is missing, or a cell would hold more than one result.
     """
     if missing := {rows, columns, "accuracy", "low", "high"} - set(results.columns):
-        raise ValueError(
-            f"results lacks the columns {', '.join(sorted(missing))}: is it a result of white_box?"
-        )
+        raise ValueError(f"results lacks the columns {', '.join(sorted(missing))}: is it a result of white_box?")
     if results.duplicated([rows, columns]).any():
         raise ValueError(
-            f"results has several rows for one pair of {rows} and {columns}: "
-            "select one attack or one source first"
+            f"results has several rows for one pair of {rows} and {columns}: select one attack or one source first"
         )
     percent = 100 * results[["accuracy", "low", "high"]]
     cells = [f"{a:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]" for a, low, high in percent.to_numpy()]
@@ -174,10 +167,7 @@ def _attacked(
         for name, target in targets.items():
             found[name].append(_score(target, x_adv, y))
         bar.update(len(x))
-    return {
-        name: (torch.cat([a for a, _ in parts]), torch.cat([b for _, b in parts]))
-        for name, parts in found.items()
-    }
+    return {name: (torch.cat([a for a, _ in parts]), torch.cat([b for _, b in parts])) for name, parts in found.items()}
 
 
 def _summary(correct: Tensor, loss: Tensor, confidence: float) -> dict[str, float]:
@@ -188,9 +178,7 @@ def _summary(correct: Tensor, loss: Tensor, confidence: float) -> dict[str, floa
     return {"accuracy": hits / n, "low": low, "high": high, "n": n, "loss": float(loss.double().mean())}
 
 
-def _craft(
-    model: nn.Module, attack: Attack | None, generator: torch.Generator | None, x: Tensor, y: Tensor
-) -> Tensor:
+def _craft(model: nn.Module, attack: Attack | None, generator: torch.Generator | None, x: Tensor, y: Tensor) -> Tensor:
     if attack is None:
         return x
     options = {"generator": generator} if _takes_generator(attack) else {}
@@ -238,9 +226,7 @@ def _check_model(name: str, model: nn.Module, x: Tensor, allow_train_mode: bool)
         raise type(error)(f"{name}: {error}") from None
     devices = {str(parameter.device) for parameter in model.parameters()}
     if devices and str(x.device) not in devices:
-        raise ValueError(
-            f"{name} is on {', '.join(sorted(devices))} and x on {x.device}: move one with .to(device)"
-        )
+        raise ValueError(f"{name} is on {', '.join(sorted(devices))} and x on {x.device}: move one with .to(device)")
 
 
 def _check_named(**groups: Mapping[str, object]) -> None:

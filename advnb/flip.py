@@ -243,9 +243,7 @@ def _check(net: TwoLayer, x: Tensor) -> None:
     if not isinstance(net, TwoLayer):
         raise TypeError(f"net must be a TwoLayer network; got {type(net).__name__}")
     if net.activation != "relu":
-        raise ValueError(
-            f"net must have activation 'relu', which makes f piecewise linear; got {net.activation!r}"
-        )
+        raise ValueError(f"net must have activation 'relu', which makes f piecewise linear; got {net.activation!r}")
     if net.weight.dtype not in (torch.float32, torch.float64):
         raise TypeError(f"net must be in float32 or float64; got {net.weight.dtype}")
     checks.alike("x", checks.images("x", x), "net", net.weight, ("dtype", "device"))

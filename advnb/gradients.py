@@ -23,9 +23,7 @@ CPU_CHUNK = 64
 """Images a forward pass on a CPU: larger batches cost more a row there (page faults in the allocator)."""
 
 
-def check_problem(
-    model: nn.Module, x: Tensor, y: Tensor, ball: Ball, loss: Loss, allow_train_mode: bool
-) -> None:
+def check_problem(model: nn.Module, x: Tensor, y: Tensor, ball: Ball, loss: Loss, allow_train_mode: bool) -> None:
     """Raise unless model, examples, targets and ball fit together, as attacks and criteria need them to."""
     check_ball(ball)
     checks.eval_mode(model, allow_train_mode=allow_train_mode)
@@ -98,9 +96,7 @@ def loss_and_gradient(
         output = model(x)
         per_example = losses.values(loss, output if output.dtype == torch.float64 else output.float(), y)
         if not per_example.requires_grad:
-            raise ValueError(
-                "the loss does not depend on x: does the model detach its input or run without gradients?"
-            )
+            raise ValueError("the loss does not depend on x: does the model detach its input or run without gradients?")
         (grad,) = torch.autograd.grad(per_example.sum(), x)
     return per_example.detach(), grad, output.detach()
 

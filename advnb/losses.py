@@ -43,9 +43,7 @@ class Loss(NamedTuple):
         got = f"; the model returned {tuple(output.shape)}"
         if self.targets == "classes":
             if output.ndim != 2 or len(output) != n or output.shape[1] < 2:
-                raise ValueError(
-                    f"{self.name} needs logits of shape ({n}, classes) with at least two classes{got}"
-                )
+                raise ValueError(f"{self.name} needs logits of shape ({n}, classes) with at least two classes{got}")
             checks.class_labels(y, len(y), output.shape[1])
         elif self.targets in ("signs", "reals") and output.shape != (n,):
             raise ValueError(f"{self.name} needs one output an example, shape ({n},){got}")

@@ -167,9 +167,7 @@ class Options(TypedDict, total=False):
     generator: torch.Generator | None
 
 
-def mnist_cnn(
-    classes: int = 10, in_channels: int = 1, side: int = 28, **options: Unpack[Options]
-) -> nn.Module:
+def mnist_cnn(classes: int = 10, in_channels: int = 1, side: int = 28, **options: Unpack[Options]) -> nn.Module:
     """Build the 4-layer CNN of Wang et al. (2019), section 5.1, for MNIST; returns logits (n, classes).
 
     Convolutions 3x3 with 32 and 64 filters, each with BatchNorm, ReLU and 2x2 max-pool; dense 128; dense 10. The paper
@@ -178,16 +176,12 @@ def mnist_cnn(
     return _cnn(((32,), (64,)), 128, False, classes, in_channels, side, **options)
 
 
-def digits_cnn(
-    classes: int = 10, in_channels: int = 1, side: int = 8, **options: Unpack[Options]
-) -> nn.Module:
+def digits_cnn(classes: int = 10, in_channels: int = 1, side: int = 8, **options: Unpack[Options]) -> nn.Module:
     """Build :func:`mnist_cnn` at a quarter of the size, for 8x8 digits: trains in seconds on a CPU."""
     return _cnn(((16,), (32,)), 64, False, classes, in_channels, side, **options)
 
 
-def cifar_cnn(
-    classes: int = 10, in_channels: int = 3, side: int = 32, **options: Unpack[Options]
-) -> nn.Module:
+def cifar_cnn(classes: int = 10, in_channels: int = 3, side: int = 32, **options: Unpack[Options]) -> nn.Module:
     """Build the 8-layer CNN of Wang et al. (2019), section 5.1, for CIFAR-10; returns logits (n, classes).
 
     Pairs of 3x3 convolutions with 64, 128 and 196 filters, each with BatchNorm and ReLU, and a 2x2 max-pool after each
@@ -196,9 +190,7 @@ def cifar_cnn(
     return _cnn(((64, 64), (128, 128), (196, 196)), 256, True, classes, in_channels, side, **options)
 
 
-def example_cnn(
-    classes: int = 10, in_channels: int = 1, side: int = 28, **options: Unpack[Options]
-) -> nn.Module:
+def example_cnn(classes: int = 10, in_channels: int = 1, side: int = 28, **options: Unpack[Options]) -> nn.Module:
     """Build the MNIST network of the PyTorch examples; returns logits (n, classes), no softmax.
 
     Convolutions 3x3 with 32 and 64 filters and no padding, a ReLU each, one 2x2 max-pool, dropout 1/4, dense 128, ReLU,
@@ -302,9 +294,7 @@ def _build(
             f"normalisation must hold one value for each of {in_channels} channels; got {normalisation[0]}"
         )
     entry = [] if normalisation is None else [Normalise(*normalisation)]
-    with torch.random.fork_rng(
-        devices=[], enabled=generator is not None
-    ):  # torch's constructors draw from there
+    with torch.random.fork_rng(devices=[], enabled=generator is not None):  # torch's constructors draw from there
         model = nn.Sequential(*entry, *layers())
     return model if generator is None else initialise(model, generator)
 

@@ -27,12 +27,7 @@ Statistic = Callable[..., Any]
 
 
 def bootstrap(
-    values: ArrayLike,
-    statistic: Statistic = np.mean,
-    *,
-    confidence: float = 0.95,
-    draws: int = 2000,
-    seed: int = 0,
+    values: ArrayLike, statistic: Statistic = np.mean, *, confidence: float = 0.95, draws: int = 2000, seed: int = 0
 ) -> tuple[float, float]:
     """Return the percentile bootstrap interval of ``statistic(values, axis=)`` over ``values`` (n,).
 
@@ -84,9 +79,7 @@ class Exponent:
         return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
-def exponent(
-    table: pd.DataFrame, x: str, y: str, by: str | list[str], *, draws: int = 1000, seed: int = 0
-) -> Exponent:
+def exponent(table: pd.DataFrame, x: str, y: str, by: str | list[str], *, draws: int = 1000, seed: int = 0) -> Exponent:
     """Fit log ``y`` = a + slope log ``x``, an own intercept for each group of ``by``, and bootstrap over the groups.
 
     Rows where ``y`` is not positive and finite are left out, and so are groups with fewer than two values of
@@ -94,14 +87,11 @@ def exponent(
     """
     rows = table[np.isfinite(table[y]) & (table[y] > 0)]
     moments = [
-        _moments(np.log(group[x].to_numpy(float)), np.log(group[y].to_numpy(float)))
-        for _, group in rows.groupby(by)
+        _moments(np.log(group[x].to_numpy(float)), np.log(group[y].to_numpy(float))) for _, group in rows.groupby(by)
     ]
     sums = np.array([moment for moment in moments if moment[0] > 0])
     if len(sums) == 0:
-        raise ValueError(
-            f"no group of {by} has two values of {x} with a positive {y}: an exponent cannot be fitted"
-        )
+        raise ValueError(f"no group of {by} has two values of {x} with a positive {y}: an exponent cannot be fitted")
 
     def slope(pick: NDArray[np.int64], axis: int) -> Any:
         return sums[pick, 1].sum(axis) / sums[pick, 0].sum(axis)
@@ -118,13 +108,7 @@ def _moments(x: Array, y: Array) -> tuple[float, float]:
 
 
 def aggregate(
-    table: pd.DataFrame,
-    by: Names,
-    fields: Names,
-    *,
-    confidence: float = 0.95,
-    draws: int = 2000,
-    seed: int = 0,
+    table: pd.DataFrame, by: Names, fields: Names, *, confidence: float = 0.95, draws: int = 2000, seed: int = 0
 ) -> pd.DataFrame:
     """Return the mean over seeds of each field in each group, with a percentile bootstrap interval.
 

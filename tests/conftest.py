@@ -27,9 +27,7 @@ def linear() -> nn.Module:
     """A linear three-class model on 2x2 images, in eval mode, with fixed weights."""
     model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
     with torch.no_grad():
-        model[1].weight.copy_(
-            torch.tensor([[1.0, -2.0, 0.5, 0.0], [0.3, 0.1, -0.7, 0.2], [-1.0, 1.0, 0.4, -0.6]])
-        )
+        model[1].weight.copy_(torch.tensor([[1.0, -2.0, 0.5, 0.0], [0.3, 0.1, -0.7, 0.2], [-1.0, 1.0, 0.4, -0.6]]))
         model[1].bias.zero_()
     return model.eval()
 

@@ -97,9 +97,7 @@ def verify_here() -> int:
 def main(argv: list[str] | None = None) -> int:
     """Run the steps under the settings and print the table of both."""
     parser = argparse.ArgumentParser(description="Test everything as on other processors.")
-    parser.add_argument(
-        "settings", nargs="*", default=list(SETTINGS), metavar="SETTING", help=", ".join(SETTINGS)
-    )
+    parser.add_argument("settings", nargs="*", default=list(SETTINGS), metavar="SETTING", help=", ".join(SETTINGS))
     parser.add_argument("--steps", nargs="+", default=list(STEPS), choices=[*STEPS, "verify-here"])
     arguments = parser.parse_args(argv)
     if arguments.steps == ["verify-here"]:
@@ -123,9 +121,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def show(cells: list[str], width: int) -> None:
     """Print one row of the table."""
-    print(
-        "".join(cell.ljust(width + 2 if k == 0 else 16) for k, cell in enumerate(cells)).rstrip(), flush=True
-    )
+    print("".join(cell.ljust(width + 2 if k == 0 else 16) for k, cell in enumerate(cells)).rstrip(), flush=True)
 
 
 if __name__ == "__main__":

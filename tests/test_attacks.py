@@ -36,9 +36,7 @@ def problems(draw):
     x = torch.where(torch.rand(x.shape, generator=generator) < 0.3, x.round(), x)  # pixels on the box's faces
     y = torch.randint(classes, (n,), generator=generator)
     eps = draw(st.floats(1e-4, 1.0))
-    ball = draw(
-        st.sampled_from([Linf(eps), L2(eps), L2(eps, box=(0.0, 1.0)), Linf(eps, box=None), L2(5 * eps)])
-    )
+    ball = draw(st.sampled_from([Linf(eps), L2(eps), L2(eps, box=(0.0, 1.0)), Linf(eps, box=None), L2(5 * eps)]))
     return small_net(x[0].numel(), classes, seed, dtype), x, y, ball, generator
 
 
@@ -49,9 +47,7 @@ def inside(x_adv, x, ball) -> bool:
 
 
 @settings(deadline=None, max_examples=60)
-@given(
-    problems(), st.integers(1, 6), st.sampled_from(["cross_entropy", "margin"]), st.booleans(), st.booleans()
-)
+@given(problems(), st.integers(1, 6), st.sampled_from(["cross_entropy", "margin"]), st.booleans(), st.booleans())
 def test_every_result_lies_in_the_ball_and_in_the_box(problem, steps, loss, random_start, raw):
     model, x, y, ball, generator = problem
     common = {"steps": steps, "random_start": random_start, "generator": generator}
@@ -115,11 +111,7 @@ def test_more_steps_hurt_more(trained, digits):
         with torch.no_grad():
             return float((trained(x_adv).argmax(1) == y).double().mean())
 
-    clean, one, ten = (
-        accuracy(x),
-        accuracy(fgsm(trained, x, y, Linf(0.1))),
-        accuracy(pgd(trained, x, y, Linf(0.1))),
-    )
+    clean, one, ten = (accuracy(x), accuracy(fgsm(trained, x, y, Linf(0.1))), accuracy(pgd(trained, x, y, Linf(0.1))))
     assert clean > 0.95
     assert one < clean - 0.2
     assert ten < one
@@ -168,9 +160,7 @@ def test_ascend_takes_any_gradient_and_follows_raw_steps():
     def gradient(z, rows):
         return -(z - centre).square().sum(1), -2 * (z - centre)
 
-    x_adv, trace = ascend(
-        gradient, x, L2(1.0), start=x, steps=5, step_size=0.25, direction="gradient", trace=True
-    )
+    x_adv, trace = ascend(gradient, x, L2(1.0), start=x, steps=5, step_size=0.25, direction="gradient", trace=True)
     torch.testing.assert_close(x_adv, centre * (1 - 0.5**5))
     torch.testing.assert_close(trace.loss[:, 0], -0.25 * 0.25 ** torch.arange(6, dtype=torch.float64))
 
@@ -212,10 +202,7 @@ def test_no_autograd_graph_survives_a_step(ball, given):
         return loss, grad
 
     options = {"start": start, "steps": 3, "fosc_below": 0.0, "trace": "x"}
-    for x_adv, trace in (
-        ascend(gradient, x, ball, step_size=0.02, **options),
-        pgd(model, x, y, ball, **options),
-    ):
+    for x_adv, trace in (ascend(gradient, x, ball, step_size=0.02, **options), pgd(model, x, y, ball, **options)):
         for part in (x_adv, trace.loss, trace.fosc, trace.x, *seen):
             assert not part.requires_grad
     for attack in (pgd, fgsm, cw):
@@ -235,15 +222,11 @@ def test_a_gradient_that_brings_its_graph_leaves_none():
     assert not any(part.requires_grad for part in (x_adv, trace.loss, trace.fosc))
 
 
-@pytest.mark.parametrize(
-    ("dtype", "size"), [(torch.float64, 1e39), (torch.float64, 1e308), (torch.float32, 3e38)]
-)
+@pytest.mark.parametrize(("dtype", "size"), [(torch.float64, 1e39), (torch.float64, 1e308), (torch.float32, 3e38)])
 def test_a_large_finite_gradient_is_followed(dtype, size):
     """Its entries are finite; only their sum is not, in the gradient's own dtype or in float32."""
     x = torch.full((2, 9), 0.5, dtype=dtype)
-    x_adv = ascend(
-        lambda z, rows: (z.sum(1), torch.full_like(z, size)), x, Linf(0.2), start=x, steps=3, step_size=0.05
-    )
+    x_adv = ascend(lambda z, rows: (z.sum(1), torch.full_like(z, size)), x, Linf(0.2), start=x, steps=3, step_size=0.05)
     torch.testing.assert_close(x_adv, x + 0.15)
 
 
@@ -283,9 +266,7 @@ def test_mode_and_gradient_flags_survive_every_attack(flags, failing):
 
 
 def test_a_model_in_train_mode_can_be_attacked_on_request_and_keeps_its_statistics():
-    model = nn.Sequential(
-        nn.Flatten(), nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 3)
-    ).train()
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 3)).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     x_adv = pgd(model, torch.rand(5, 4), torch.tensor([0, 1, 2, 0, 1]), Linf(0.1), allow_train_mode=True)
     assert x_adv.shape == (5, 4)

@@ -114,10 +114,7 @@ def test_projection_onto_a_boxed_l2_ball_is_scipys(case):
 
 def test_a_boxed_projection_solved_by_hand():
     """x = (0.9, 0.5), eps = 0.5: the first coordinate stops at the face 1, the second uses what is left of eps."""
-    x, x_adv = (
-        torch.tensor([[0.9, 0.5]], dtype=torch.float64),
-        torch.tensor([[9.0, 9.0]], dtype=torch.float64),
-    )
+    x, x_adv = (torch.tensor([[0.9, 0.5]], dtype=torch.float64), torch.tensor([[9.0, 9.0]], dtype=torch.float64))
     left = math.sqrt(0.5**2 - 0.1**2)
     expected = torch.tensor([[1.0, 0.5 + left]], dtype=torch.float64)
     torch.testing.assert_close(L2(0.5, box=UNIT).project(x_adv, x), expected, rtol=0, atol=1e-14)
@@ -145,9 +142,7 @@ def test_support_bounds_every_point_and_gap_is_never_negative(case):
     assert torch.equal(ball.gap(grad, x, x), support)
     rows, g, zs = flat(x, grad, z)
     slack = TOLERANCE[x.dtype] * g.abs().sum(1) * (ball.eps + rows.abs().amax(1))
-    torch.testing.assert_close(
-        gap.double(), support.double() - inner(zs - rows, g), rtol=0, atol=float(slack.max())
-    )
+    torch.testing.assert_close(gap.double(), support.double() - inner(zs - rows, g), rtol=0, atol=float(slack.max()))
     for _ in range(10):
         other = flat(ball.sample(x, generator))[0]
         assert (inner(other - rows, g) <= support.double() + slack).all()
@@ -190,9 +185,7 @@ def test_boxed_l2_support_is_the_dual_minimum(case):
     grad = grad / grad.abs().max().clamp_min(1e-300)  # the dual is searched on an absolute scale
     rows, g = flat(x, grad)
     ours = ball.support(g, rows).numpy()
-    theirs = [
-        dual_support(gradient, centre, ball) for gradient, centre in zip(g.numpy(), rows.numpy(), strict=True)
-    ]
+    theirs = [dual_support(gradient, centre, ball) for gradient, centre in zip(g.numpy(), rows.numpy(), strict=True)]
     np.testing.assert_allclose(ours, theirs, rtol=1e-8, atol=1e-12)
 
 
@@ -213,9 +206,7 @@ def test_boxed_l2_newton_ends_with_breakpoints_over_thirty_decades():
     g = torch.logspace(0, -30, d, dtype=torch.float64)[None]
     for eps in (1e-3, 0.9, 3.3, 10.0, 14.0):
         ball = L2(eps, box=UNIT)
-        best = ball.project(
-            x + g * 1e40, x
-        )  # towards the gradient, from far away: another route to the maximiser
+        best = ball.project(x + g * 1e40, x)  # towards the gradient, from far away: another route to the maximiser
         torch.testing.assert_close(ball.support(g, x), inner(best, g), rtol=1e-12, atol=0)
 
 
@@ -234,11 +225,7 @@ def test_gap_is_zero_at_a_linear_models_maximiser():
 
 def argmax(ball: Ball, g: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """The point of the ball farthest along g: the projection of a point far out along g itself."""
-    return (
-        ball.project(x + 1e3 * g, x)
-        if ball.box is None
-        else ball.project(x.double() + 1e6 * g, x.double()).to(x)
-    )
+    return ball.project(x + 1e3 * g, x) if ball.box is None else ball.project(x.double() + 1e6 * g, x.double()).to(x)
 
 
 @settings(deadline=None, max_examples=60)
@@ -322,7 +309,5 @@ def test_errors():
 def test_a_cpu_generator_draws_the_same_on_a_gpu():
     x = torch.rand(5, 4)
     for ball in (Linf(0.1), L2(0.4, box=UNIT)):
-        here, there = (
-            ball.sample(x.to(device), torch.Generator().manual_seed(0)) for device in ("cpu", "cuda")
-        )
+        here, there = (ball.sample(x.to(device), torch.Generator().manual_seed(0)) for device in ("cpu", "cuda"))
         torch.testing.assert_close(here, there.cpu())

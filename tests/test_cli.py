@@ -44,22 +44,11 @@ def test_list_counts_the_trials_at_each_scale(call):
 
 
 def test_run_status_verify_and_load(call):
-    assert row(call("status toy.walk")[1], "toy.walk", "live")[2:] == [
-        "4",
-        "0",
-        "0",
-        "0",
-        "0",
-        "0.00",
-        "-",
-        "-",
-    ]
+    assert row(call("status toy.walk")[1], "toy.walk", "live")[2:] == ["4", "0", "0", "0", "0", "0.00", "-", "-"]
     code, out, err = call("run toy.walk --scale live")
     assert (code, out) == (0, "toy.walk at live scale: 4 trials, 0 done before, 4 stored now\n")
     assert "4/4" in err
-    assert call("run toy.walk --scale live")[1].startswith(
-        "toy.walk at live scale: 4 trials, 4 done before, 0 stored"
-    )
+    assert call("run toy.walk --scale live")[1].startswith("toy.walk at live scale: 4 trials, 4 done before, 0 stored")
     assert row(call("status")[1], "toy.walk", "live")[2:6] == ["4", "4", "0", "0"]
     code, out, _ = call("verify toy.walk --sample 3")
     assert code == 0 and row(out, "end")[:3] == ["end", "3", "0"]
@@ -69,9 +58,7 @@ def test_run_status_verify_and_load(call):
 def test_run_takes_seeds_and_parameters(call):
     call("run toy.walk --scale laptop --seeds 0:2 7 --only steps=5 --only steps=10 scale=0.1 --quiet")
     table = results.load("toy.walk")
-    assert (
-        sorted(set(table.seed)) == [0, 1, 7] and set(table["scale"]) == {0.1} and set(table.steps) == {5, 10}
-    )
+    assert sorted(set(table.seed)) == [0, 1, 7] and set(table["scale"]) == {0.1} and set(table.steps) == {5, 10}
     call("run toy.odd --scale live --only kind=nan --quiet")
     assert results.load("toy.odd").kind.tolist() == ["nan"]
 
@@ -131,9 +118,7 @@ def test_status_counts_what_nobody_can_check_out(call, folder):
     call("run toy.walk --scale live --quiet")
     path = folder / "toy.walk.live.jsonl"
     lines = [json.loads(line) for line in path.read_text().splitlines()]
-    for line, commit in zip(
-        lines, ["0123456789+changes", "0123456789", None, "9876543210+changes"], strict=True
-    ):
+    for line, commit in zip(lines, ["0123456789+changes", "0123456789", None, "9876543210+changes"], strict=True):
         line["provenance"]["commit"] = commit
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     out = call("status toy.walk")[1]
@@ -164,10 +149,7 @@ def test_a_damaged_file_is_told_and_the_others_are_shown(call, folder):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (
-            "run toy.wlak --scale live",
-            "no experiment is named 'toy.wlak'; there are: toy.broken, toy.drifting",
-        ),
+        ("run toy.wlak --scale live", "no experiment is named 'toy.wlak'; there are: toy.broken, toy.drifting"),
         ("status toy.wlak", "no experiment is named 'toy.wlak'"),
         ("verify toy.wlak", "no experiment is named 'toy.wlak'"),
         ("verify toy.walk", "toy.walk is stored at no scale in"),
@@ -177,10 +159,7 @@ def test_a_damaged_file_is_told_and_the_others_are_shown(call, folder):
         ("run toy.walk --scale live --jobs 0", "jobs must be at least 1; got 0"),
         ("run toy.walk --scale live --backend mpi", "backend must be one of"),
         ("run toy.walk --scale live --backend dask", "backend 'dask' needs the address of a running cluster"),
-        (
-            "run toy.walk --scale live --seeds one",
-            "--seeds: takes whole numbers and ranges like 0:5; got 'one'",
-        ),
+        ("run toy.walk --scale live --seeds one", "--seeds: takes whole numbers and ranges like 0:5; got 'one'"),
         ("run toy.walk --scale live --only steps", "--only: takes key=value, such as d=16; got 'steps'"),
         ("run toy.walk --scale live --only width=3", "only must name parameters (steps, scale); got 'width'"),
         ("run toy.walk --scale live --time-limit 0", "time_limit must be a finite number above 0"),

@@ -102,9 +102,7 @@ def test_fosc_is_zero_at_a_linear_models_maximum_and_the_full_reach_at_its_minim
         step = ball.eps * ball.ascent(net.weight.detach())
         for sign, expected in ((1, 0.0), (0, reach), (-1, 2 * reach)):
             value = fosc(net, x + sign * step, x, y, ball, loss=output)
-            torch.testing.assert_close(
-                value, torch.tensor([expected], dtype=torch.float64), rtol=1e-12, atol=1e-15
-            )
+            torch.testing.assert_close(value, torch.tensor([expected], dtype=torch.float64), rtol=1e-12, atol=1e-15)
     # In the box [0, 1] the second and the third coordinate cannot follow the gradient: FOSC is 0 there all the same.
     boxed = Linf(0.25)
     best = torch.tensor([[0.75, 0.0, 1.0, 0.75]], dtype=torch.float64)
@@ -159,9 +157,7 @@ def test_the_result_holds_no_graph_when_the_inputs_require_grad():
 
 def test_errors():
     model, x, y = small_net(3, 3, 0, torch.float32), torch.full((2, 3), 0.5), torch.tensor([0, 1])
-    with pytest.raises(
-        ValueError, match=r"x_adv must lie in the ball of radius 0.1 .*; 1 of 2 .* by up to 0.1"
-    ):
+    with pytest.raises(ValueError, match=r"x_adv must lie in the ball of radius 0.1 .*; 1 of 2 .* by up to 0.1"):
         fosc(model, x + torch.tensor([[0.0], [0.2]]), x, y, Linf(0.1))
     with pytest.raises(ValueError, match="and in its box; 2 of 2"):
         fosc(model, x + 0.7, x, y, L2(5.0, box=(0.0, 1.0)))

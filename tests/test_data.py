@@ -200,10 +200,7 @@ def test_cifar_folder_and_archive_give_the_same_tensors_in_any_order(folder, cif
     assert archived.train.x.shape == (20, 3, 32, 32) and archived.test.x.shape == (4, 3, 32, 32)
     assert archived.classes[6] == "frog"
     shuffled = dict(cifar)
-    shuffled["data_batch_1.bin"], shuffled["data_batch_4.bin"] = (
-        cifar["data_batch_4.bin"],
-        cifar["data_batch_1.bin"],
-    )
+    shuffled["data_batch_1.bin"], shuffled["data_batch_4.bin"] = (cifar["data_batch_4.bin"], cifar["data_batch_1.bin"])
     records = np.frombuffer(cifar["test_batch.bin"], np.uint8).reshape(-1, sources.RECORD)
     shuffled["test_batch.bin"] = records[::-1].tobytes()
     unpacked(folder, shuffled)
@@ -231,9 +228,7 @@ def test_truncated_gzip(folder, mnist, keep):
     size = len(mnist[name])
     write(folder, mnist | {name: mnist[name][: int(keep * size) if isinstance(keep, float) else keep]})
     before = contents(folder)
-    with pytest.raises(
-        data.TruncatedFile, match=r"train-images-idx3-ubyte\.gz (ends in|holds 0 bytes).*left as it is"
-    ):
+    with pytest.raises(data.TruncatedFile, match=r"train-images-idx3-ubyte\.gz (ends in|holds 0 bytes).*left as it is"):
         load("mnist")
     assert contents(folder) == before
 
@@ -243,9 +238,7 @@ def test_truncated_uncompressed_file(folder, mnist):
     write(folder, mnist)
     (folder / f"{name}.gz").unlink()
     (folder / name).write_bytes(gzip.decompress(mnist[f"{name}.gz"])[:-1])
-    with pytest.raises(
-        data.TruncatedFile, match=r"t10k-labels-idx1-ubyte holds 17 bytes of 18\. It was left as"
-    ):
+    with pytest.raises(data.TruncatedFile, match=r"t10k-labels-idx1-ubyte holds 17 bytes of 18\. It was left as"):
         load("mnist")
 
 
@@ -256,9 +249,7 @@ def test_one_flipped_byte_in_a_gzip(folder, mnist, position):
     altered[position if position != 3 else 0] ^= 0x40
     write(folder, mnist | {name: bytes(altered)})
     before = contents(folder)
-    with pytest.raises(
-        data.AlteredFile, match=r"t10k-images-idx3-ubyte\.gz is not a valid gzip.*move .* away"
-    ):
+    with pytest.raises(data.AlteredFile, match=r"t10k-images-idx3-ubyte\.gz is not a valid gzip.*move .* away"):
         load("mnist")
     assert contents(folder) == before
 
@@ -268,18 +259,14 @@ def test_one_changed_label_in_a_valid_gzip(folder, mnist):
     content = bytearray(gzip.decompress(mnist[name]))
     content[-1] ^= 1
     write(folder, mnist | {name: gzip.compress(bytes(content))})
-    with pytest.raises(
-        data.AlteredFile, match=r"contents of .*train-labels-idx1-ubyte\.gz are not the published"
-    ):
+    with pytest.raises(data.AlteredFile, match=r"contents of .*train-labels-idx1-ubyte\.gz are not the published"):
         load("mnist")
 
 
 def test_truncated_archive(folder, cifar):
     write(folder, {sources.CIFAR10.name: cifar["archive"][:-1]})
     before = contents(folder)
-    with pytest.raises(
-        data.TruncatedFile, match=r"cifar-10-binary\.tar\.gz holds \d+ bytes of \d+\. It was left"
-    ):
+    with pytest.raises(data.TruncatedFile, match=r"cifar-10-binary\.tar\.gz holds \d+ bytes of \d+\. It was left"):
         load("cifar10")
     assert contents(folder) == before
 
@@ -288,9 +275,7 @@ def test_altered_archive(folder, cifar):
     altered = bytearray(cifar["archive"])
     altered[len(altered) // 2] ^= 1
     write(folder, {sources.CIFAR10.name: bytes(altered)})
-    with pytest.raises(
-        data.AlteredFile, match=r"contents of .*cifar-10-binary\.tar\.gz are not the published"
-    ):
+    with pytest.raises(data.AlteredFile, match=r"contents of .*cifar-10-binary\.tar\.gz are not the published"):
         load("cifar10")
 
 
@@ -299,16 +284,8 @@ def test_altered_archive(folder, cifar):
     [
         (lambda content: content[:-1], data.TruncatedFile, r"data_batch_3\.bin holds 12291 bytes of 12292"),
         (lambda content: content + b"x", data.AlteredFile, r"data_batch_3\.bin holds 12293 bytes, not 12292"),
-        (
-            lambda content: content[:-1] + bytes([content[-1] ^ 1]),
-            data.AlteredFile,
-            "train images or labels in",
-        ),
-        (
-            lambda content: bytes([(content[0] + 1) % 10]) + content[1:],
-            data.AlteredFile,
-            "fingerprint of all",
-        ),
+        (lambda content: content[:-1] + bytes([content[-1] ^ 1]), data.AlteredFile, "train images or labels in"),
+        (lambda content: bytes([(content[0] + 1) % 10]) + content[1:], data.AlteredFile, "fingerprint of all"),
         (None, data.MissingFile, r"cifar-10-batches-bin lacks data_batch_3\.bin\. Unpack cifar-10-binary"),
     ],
 )
@@ -345,9 +322,7 @@ def test_no_network_says_what_to_put_where(folder, mnist):
 
 
 def test_no_network_for_cifar(folder, cifar):
-    with pytest.raises(
-        data.MissingFile, match=r"cifar-10-binary\.tar\.gz is not in .* could not be downloaded"
-    ):
+    with pytest.raises(data.MissingFile, match=r"cifar-10-binary\.tar\.gz is not in .* could not be downloaded"):
         load("cifar10", progress=False)
     assert contents(folder) == {}
 
@@ -424,9 +399,7 @@ def test_area_resize_at_other_ratios_is_the_adaptive_average():
     x[0, 0] = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]]) / 9
     one = Split(x, torch.zeros(1, dtype=torch.int64))
     small = Dataset(one, one, "one", ("0",)).resize(2).train.x * 9
-    assert torch.allclose(
-        small[0, 0], torch.tensor([[3.0, 4.0], [6.0, 7.0]])
-    )  # 2x2 windows sharing the middle
+    assert torch.allclose(small[0, 0], torch.tensor([[3.0, 4.0], [6.0, 7.0]]))  # 2x2 windows sharing the middle
 
 
 def test_resize_to_a_larger_side_and_in_other_modes():
@@ -440,9 +413,7 @@ def test_resize_to_a_larger_side_and_in_other_modes():
 def test_resize_errors():
     with pytest.raises(ValueError, match="side must be at least 1; got 0"):
         tiny().resize(0)
-    with pytest.raises(
-        ValueError, match="mode must be one of 'antialiased', 'area', 'bilinear'; got 'cubic'"
-    ):
+    with pytest.raises(ValueError, match="mode must be one of 'antialiased', 'area', 'bilinear'; got 'cubic'"):
         tiny().resize(2, mode="cubic")
     with pytest.raises(ValueError, match="resize before unit_norm"):
         tiny().unit_norm().resize(2)
@@ -506,9 +477,7 @@ def test_unit_norm_rows(digits):
     rows = digits.unit_norm().train.x
     assert rows.shape == (1297, 64)
     assert torch.allclose(torch.linalg.vector_norm(rows, dim=1), torch.ones(1297))
-    assert torch.allclose(
-        rows * digits.train.x.flatten(1).norm(dim=1, keepdim=True), digits.train.x.flatten(1)
-    )
+    assert torch.allclose(rows * digits.train.x.flatten(1).norm(dim=1, keepdim=True), digits.train.x.flatten(1))
     with pytest.raises(ValueError, match="unit_norm: 1 of 2 rows are all zero"):
         unit_norm(torch.tensor([[0.0, 0.0], [3.0, 4.0]]))
 

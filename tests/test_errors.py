@@ -51,9 +51,7 @@ def test_eps_wider_than_the_box_in_linf():
     assert Linf(8, box=(0.0, 255.0)).eps == 8
 
 
-@pytest.mark.parametrize(
-    "box", [(1.0, 0.0), (0.0, 0.0), (0.0,), 3.0, "ab", "01", (0.0, None), (0.0, torch.ones(2))]
-)
+@pytest.mark.parametrize("box", [(1.0, 0.0), (0.0, 0.0), (0.0,), 3.0, "ab", "01", (0.0, None), (0.0, torch.ones(2))])
 @pytest.mark.parametrize("ball", [Linf, L2])
 def test_box(ball, box):
     with pytest.raises(ValueError, match="box must be"):
@@ -103,9 +101,7 @@ class TestEveryAttack:
             attack(linear, x, torch.tensor([0, -1, 2]), Linf(0.1))
 
     def test_train_mode(self, attack, linear, x, y):
-        with pytest.raises(
-            ValueError, match=r"model is in train mode: call model.eval\(\).*allow_train_mode=True"
-        ):
+        with pytest.raises(ValueError, match=r"model is in train mode: call model.eval\(\).*allow_train_mode=True"):
             attack(linear.train(), x, y, Linf(0.1))
         assert attack(linear, x, y, Linf(0.1), allow_train_mode=True).shape == x.shape
         assert linear.training
@@ -116,9 +112,7 @@ class TestEveryAttack:
             attack(linear, x, y, Linf(0.1))
 
     def test_a_function_is_no_model(self, attack, x, y):
-        with pytest.raises(
-            TypeError, match=r"model must be a torch.nn.Module that returns logits; got function"
-        ):
+        with pytest.raises(TypeError, match=r"model must be a torch.nn.Module that returns logits; got function"):
             attack(lambda z: z, x, y, Linf(0.1))
 
     def test_a_number_is_no_ball(self, attack, linear, x, y):
@@ -127,9 +121,7 @@ class TestEveryAttack:
 
     def test_output_without_classes(self, attack, x, y):
         model = nn.Sequential(nn.Flatten(), nn.Linear(4, 1)).eval()
-        with pytest.raises(
-            ValueError, match=r"needs logits of shape .* at least two classes; .*returned \(2, 1\)"
-        ):
+        with pytest.raises(ValueError, match=r"needs logits of shape .* at least two classes; .*returned \(2, 1\)"):
             attack(model, x, y, Linf(0.1))
 
     def test_nan_gradient_names_how_many_and_leaves_the_model_alone(self, attack, x, y):
@@ -179,9 +171,7 @@ def test_pgd_options(linear, x, y, options, error, match):
 
 
 def test_start(linear, x, y):
-    with pytest.raises(
-        ValueError, match=r"start must have the shape of x, \(3, 1, 2, 2\); got \(2, 1, 2, 2\)"
-    ):
+    with pytest.raises(ValueError, match=r"start must have the shape of x, \(3, 1, 2, 2\); got \(2, 1, 2, 2\)"):
         pgd(linear, x, y, Linf(0.1), start=x[:2])
     with pytest.raises(ValueError, match=r"start must have the dtype of x, torch.float32; got torch.float64"):
         pgd(linear, x, y, Linf(0.1), start=x.double())
@@ -195,12 +185,7 @@ def test_start(linear, x, y):
         ("logistic", [0.0, 1.0, 1.0], ValueError, r"y must hold the labels -1 and \+1; got \[0.0, 1.0\]"),
         ("squared", [0.0, float("nan"), 1.0], ValueError, "y must be finite"),
         ("squared", [0.0, 1.0], ValueError, r"y must have shape \(3,\), one target an example; got \(2,\)"),
-        (
-            "logistic",
-            [1.0, -1.0, 1.0],
-            ValueError,
-            r"one output an example, shape \(2,\); .*returned \(2, 3\)",
-        ),
+        ("logistic", [1.0, -1.0, 1.0], ValueError, r"one output an example, shape \(2,\); .*returned \(2, 3\)"),
     ],
 )
 def test_scalar_losses(linear, x, loss, target, error, match):

@@ -144,9 +144,7 @@ def test_interval_is_wilsons():
     centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * (p * (1 - p) / n + z**2 / (4 * n**2)) ** 0.5
     assert (row.low, row.high) == pytest.approx((centre - half, centre + half))
-    wide = white_box(
-        {"m": model()}, pixels(), {"fgsm": ATTACKS["fgsm"]}, confidence=0.99, progress=False
-    ).iloc[0]
+    wide = white_box({"m": model()}, pixels(), {"fgsm": ATTACKS["fgsm"]}, confidence=0.99, progress=False).iloc[0]
     assert wide.low < row.low < row.accuracy < row.high < wide.high
 
 
@@ -160,9 +158,7 @@ def test_no_cell_depends_on_another():
     alone = numbers(white_box({"m": model()}, pixels(), noise, progress=False))
     torch.manual_seed(99)
     more = numbers(
-        white_box(
-            {"other": model(0.3), "m": model()}, pixels(), {"a": jitter, **noise, "b": jitter}, progress=False
-        )
+        white_box({"other": model(0.3), "m": model()}, pixels(), {"a": jitter, **noise, "b": jitter}, progress=False)
     )
     pd.testing.assert_frame_equal(more.loc[[("m", "noise")]], alone)
     assert more.loss["m", "a"] != more.loss["m", "b"]  # attacks do not share their draws
@@ -251,9 +247,7 @@ def test_bad_data():
 
 
 def test_bad_attacks_and_outputs():
-    with pytest.raises(
-        ValueError, match=r"the result of the attack must have the shape of x, \(100, 1, 1, 1\)"
-    ):
+    with pytest.raises(ValueError, match=r"the result of the attack must have the shape of x, \(100, 1, 1, 1\)"):
         accuracy(model(), pixels(), attack=lambda net, x, y: x[:1])
     with pytest.raises(ValueError, match="the result of the attack must be finite"):
         accuracy(model(), pixels(), attack=lambda net, x, y: x * float("nan"))

@@ -27,9 +27,7 @@ def network(weight, signs, hidden_bias=None, top_bias=0.0) -> TwoLayer:
     return net
 
 
-def random_net(
-    seed: int, d: int, m: int, bias: bool, dtype=torch.float64
-) -> tuple[TwoLayer, torch.Generator]:
+def random_net(seed: int, d: int, m: int, bias: bool, dtype=torch.float64) -> tuple[TwoLayer, torch.Generator]:
     generator = torch.Generator().manual_seed(seed)
     net = TwoLayer(d, m, generator=generator, dtype=dtype, bias=bias)
     if bias:
@@ -141,9 +139,7 @@ def test_the_widths_of_the_paper_flip_just_behind_the_answer():
     net, generator = random_net(0, 50, 20_000, bias=False)
     x = torch.randn((20, 50), generator=generator, dtype=torch.float64)
     f, eta = net(x).detach(), minimal_flip(net, x).eta
-    ratio = (
-        along(net, x, eta[:, None] * torch.tensor([1 - 1e-8, 1, 1 + 1e-8], dtype=torch.float64)) / f[:, None]
-    )
+    ratio = along(net, x, eta[:, None] * torch.tensor([1 - 1e-8, 1, 1 + 1e-8], dtype=torch.float64)) / f[:, None]
     assert (ratio[:, 0] > 0).all()
     assert (ratio[:, 1].abs() < 1e-11).all()
     assert (ratio[:, 2] < 0).all()
@@ -167,9 +163,7 @@ def test_newton_and_the_sort_of_the_kinks_agree(monkeypatch):
     assert 0.2 < sum(shares[:-2]) / 400 < 0.9
     assert shares[-2] > 0.3 and shares[-1] > 0.9
 
-    monkeypatch.setattr(
-        flip._Line, "newton", lambda line: (line.f, torch.zeros_like(line.f, dtype=torch.bool))
-    )
+    monkeypatch.setattr(flip._Line, "newton", lambda line: (line.f, torch.zeros_like(line.f, dtype=torch.bool)))
     for quick, (net, x) in zip(fast, problems, strict=True):
         torch.testing.assert_close(quick, minimal_flip(net, x).eta, rtol=1e-9, atol=1e-12)
 
@@ -222,11 +216,7 @@ class TestDegenerateLines:
     def test_a_zero_gradient_never_flips(self):
         net = network([[1.0], [2.0]], [1.0, -1.0], [-3.0, -3.0], top_bias=0.5)
         result = minimal_flip(net, torch.tensor([[0.0], [5.0]], dtype=torch.float64))
-        assert (result.eta[0].item(), result.norm[0].item(), result.gradient_norm[0].item()) == (
-            INF,
-            INF,
-            0.0,
-        )
+        assert (result.eta[0].item(), result.norm[0].item(), result.gradient_norm[0].item()) == (INF, INF, 0.0)
         assert result.eta[1].isfinite()
 
     def test_a_value_of_zero_needs_no_step(self):

@@ -25,16 +25,13 @@ def warmed(model: nn.Module, shape: tuple[int, ...]) -> nn.Module:
 
 
 @pytest.mark.parametrize(
-    ("build", "shape"),
-    [(mnist_cnn, (1, 28, 28)), (cifar_cnn, (3, 32, 32)), (partial(wide_resnet, 10, 1), (3, 32, 32))],
+    ("build", "shape"), [(mnist_cnn, (1, 28, 28)), (cifar_cnn, (3, 32, 32)), (partial(wide_resnet, 10, 1), (3, 32, 32))]
 )
 def test_the_function_and_its_gradient_stay(build, shape):
     model = warmed(build(generator=torch.Generator().manual_seed(0)), shape).double()
     x = torch.rand((5, *shape), generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     y = torch.arange(5)
-    for before, after in zip(
-        loss_and_gradient(model, x, y), loss_and_gradient(fold(model), x, y), strict=True
-    ):
+    for before, after in zip(loss_and_gradient(model, x, y), loss_and_gradient(fold(model), x, y), strict=True):
         torch.testing.assert_close(after, before, rtol=1e-9, atol=1e-9)
 
 
@@ -42,10 +39,7 @@ def test_batch_norm_is_gone_and_the_pool_comes_first():
     model = warmed(mnist_cnn(generator=torch.Generator().manual_seed(0)), (1, 28, 28))
     folded = fold(model)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
-    kinds = [
-        type(dict(folded.network.named_modules()).get(str(node.target)))
-        for node in folded.network.graph.nodes
-    ]
+    kinds = [type(dict(folded.network.named_modules()).get(str(node.target))) for node in folded.network.graph.nodes]
     spatial = [kind for kind in kinds if kind in (nn.Conv2d, nn.MaxPool2d, nn.ReLU)]
     assert spatial[:6] == [nn.Conv2d, nn.MaxPool2d, nn.ReLU] * 2
 

@@ -44,9 +44,7 @@ def test_a_frozen_network_computes_no_gradient_of_its_weights_and_is_given_back(
 def test_loss_and_gradient_are_per_example_and_hold_no_graph(linear):
     x, y = torch.rand(3, 1, 2, 2, requires_grad=True), torch.tensor([0, 1, 2])
     loss, grad, output = gradients.loss_and_gradient(linear, x, y)
-    expected = torch.stack(
-        [row.softmax(0) - nn.functional.one_hot(t, 3) for row, t in zip(linear(x), y, strict=True)]
-    )
+    expected = torch.stack([row.softmax(0) - nn.functional.one_hot(t, 3) for row, t in zip(linear(x), y, strict=True)])
     torch.testing.assert_close(grad.flatten(1), expected @ linear[1].weight)
     assert loss.shape == (3,) and grad.shape == x.shape and output.shape == (3, 3)
     assert not any(part.requires_grad for part in (loss, grad, output))

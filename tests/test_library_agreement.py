@@ -32,9 +32,7 @@ BOXED = [L2(0.3, box=(0.0, 1.0)), L2(0.6, box=(0.0, 1.0))]
 STARTS = ["at x", "random"]
 
 
-def theirs(
-    model: nn.Module, x: Tensor, y: Tensor, ball: Ball, start: Tensor, *, project: bool = False
-) -> Tensor:
+def theirs(model: nn.Module, x: Tensor, y: Tensor, ball: Ball, start: Tensor, *, project: bool = False) -> Tensor:
     """Foolbox's PGD with our step size, from ``start`` in place of its own draw; ``project`` with our projection."""
     attack = FOOLBOX[type(ball)](abs_stepsize=ball.eps / 4, steps=STEPS, random_start=True)
     attack.get_random_start = lambda x0, epsilon: type(x0)(start)

@@ -11,16 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import fx, nn
 
-from advnb.models import (
-    Normalise,
-    TwoLayer,
-    cifar_cnn,
-    digits_cnn,
-    example_cnn,
-    initialise,
-    mnist_cnn,
-    wide_resnet,
-)
+from advnb.models import Normalise, TwoLayer, cifar_cnn, digits_cnn, example_cnn, initialise, mnist_cnn, wide_resnet
 
 
 @st.composite
@@ -209,9 +200,7 @@ def test_two_layer_spares_the_global_state_too():
 def test_the_wide_resnet_of_the_paper_has_46_million_parameters():
     with torch.device("meta"):
         model = wide_resnet()
-    assert (
-        sum(parameter.numel() for parameter in model.parameters()) == wide_parameters(5, 10, 10) == 46_160_474
-    )
+    assert sum(parameter.numel() for parameter in model.parameters()) == wide_parameters(5, 10, 10) == 46_160_474
     assert len([module for module in model.modules() if isinstance(module, nn.Conv2d)]) == 1 + 2 * 15 + 3
 
 
@@ -234,9 +223,7 @@ def test_initialise_draws_afresh_in_place():
     again = initialise(model, torch.Generator().manual_seed(4))
     assert again is model
     x = torch.rand(2, 1, 8, 8)
-    torch.testing.assert_close(
-        model.eval()(x), digits_cnn(generator=torch.Generator().manual_seed(4)).eval()(x)
-    )
+    torch.testing.assert_close(model.eval()(x), digits_cnn(generator=torch.Generator().manual_seed(4)).eval()(x))
 
 
 def test_normalisation_lives_inside_the_model():
@@ -270,9 +257,7 @@ def test_classifier_arguments():
         mnist_cnn(classes=0)
     with pytest.raises(ValueError, match="in_channels must be at least 1; got 0"):
         wide_resnet(10, 1, in_channels=0)
-    with pytest.raises(
-        ValueError, match=r"normalisation must hold one value for each of 1 channels; got \(0.1, 0.2\)"
-    ):
+    with pytest.raises(ValueError, match=r"normalisation must hold one value for each of 1 channels; got \(0.1, 0.2\)"):
         mnist_cnn(normalisation=((0.1, 0.2), (1.0, 1.0)))
     with pytest.raises(TypeError, match="unexpected keyword argument 'padding'"):
         cifar_cnn(padding=1)

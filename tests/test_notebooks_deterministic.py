@@ -59,9 +59,7 @@ def test_widget_state_is_kept_and_ids_count_up(twice):
     children = [state[child.removeprefix("IPY_MODEL_")]["model_name"] for child in box["state"]["children"]]
     assert children == ["IntSliderModel", "StackModel"]
     links = [model["state"] for model in state.values() if model["model_name"] == "LinkModel"]
-    assert [state[link["source"][0].removeprefix("IPY_MODEL_")]["model_name"] for link in links] == [
-        "IntSliderModel"
-    ]
+    assert [state[link["source"][0].removeprefix("IPY_MODEL_")]["model_name"] for link in links] == ["IntSliderModel"]
 
 
 def test_cell_ids_follow_the_text_and_are_unique(twice):

@@ -9,12 +9,7 @@ from types import SimpleNamespace
 import offline
 import pytest
 
-FILES = {
-    "dist/embed.js": b"script",
-    "dist/icons.woff2": b"font",
-    "dist/embed.js.map": b"map",
-    "README.md": b"text",
-}
+FILES = {"dist/embed.js": b"script", "dist/icons.woff2": b"font", "dist/embed.js.map": b"map", "README.md": b"text"}
 
 
 def packed(folder):
@@ -33,9 +28,7 @@ def packed(folder):
 def said(monkeypatch):
     """What the build says."""
     lines = []
-    monkeypatch.setattr(
-        offline, "logger", SimpleNamespace(info=lambda text, *args: lines.append(text % args))
-    )
+    monkeypatch.setattr(offline, "logger", SimpleNamespace(info=lambda text, *args: lines.append(text % args)))
     return lines
 
 
@@ -65,9 +58,7 @@ def test_unpack_refuses_an_altered_archive(tmp_path):
 
 def test_without_npm_the_pages_use_the_cdn_and_the_build_says_so(vendor, said, monkeypatch):
     monkeypatch.setattr(offline.shutil, "which", lambda name: None)
-    assert (
-        offline.address(offline.MATHJAX) == "https://cdn.jsdelivr.net/npm/mathjax@3.2.2/es5/tex-svg-full.js"
-    )
+    assert offline.address(offline.MATHJAX) == "https://cdn.jsdelivr.net/npm/mathjax@3.2.2/es5/tex-svg-full.js"
     (line,) = said
     assert "mathjax comes from https://cdn.jsdelivr.net/npm" in line and "npm is not installed" in line
     assert not vendor.exists()
@@ -79,9 +70,7 @@ def test_with_npm_failing_the_pages_use_the_cdn(vendor, said, monkeypatch):
 
     monkeypatch.setattr(offline.shutil, "which", lambda name: "npm")
     monkeypatch.setattr(offline.subprocess, "run", fail)
-    assert offline.address(offline.WIDGETS).startswith(
-        "https://cdn.jsdelivr.net/npm/@jupyter-widgets/html-manager@"
-    )
+    assert offline.address(offline.WIDGETS).startswith("https://cdn.jsdelivr.net/npm/@jupyter-widgets/html-manager@")
     assert "non-zero exit status 1" in said[0]
 
 

@@ -24,7 +24,5 @@ def test_the_public_names_are_those_listed(name):
     assert [one for one in listed if not hasattr(module, one)] == []
     if not name.startswith(UNLISTED):
         own = {one for one, value in vars(module).items() if getattr(value, "__module__", "") == name}
-        public = {
-            one for one in own if inspect.isroutine(vars(module)[one]) or inspect.isclass(vars(module)[one])
-        }
+        public = {one for one in own if inspect.isroutine(vars(module)[one]) or inspect.isclass(vars(module)[one])}
         assert {one for one in public if not one.startswith("_")} <= set(listed)

@@ -20,28 +20,11 @@ from packaging.version import Version
 from sitting import NOTEBOOKS
 
 ROOT = Path(__file__).resolve().parent.parent
-TEXT = {
-    ".py",
-    ".md",
-    ".ipynb",
-    ".yml",
-    ".toml",
-    ".txt",
-    ".sh",
-    ".jsonl",
-    ".json",
-    ".js",
-    ".css",
-    ".bib",
-    ".cff",
-    "",
-}
+TEXT = {".py", ".md", ".ipynb", ".yml", ".toml", ".txt", ".sh", ".jsonl", ".json", ".js", ".css", ".bib", ".cff", ""}
 UNSEEN = {"remove-cell", "remove-output"}
 SETUP = {"remove-cell", "remove-input"}
 
-notebooks = pytest.mark.parametrize(
-    "path", NOTEBOOKS, ids=lambda path: str(path.relative_to(ROOT).as_posix())
-)
+notebooks = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: str(path.relative_to(ROOT).as_posix()))
 
 
 def tracked():
@@ -120,9 +103,7 @@ def test_notebook_was_executed_without_a_complaint(path):
             assert output.output_type != "error", f"cell {number} raised {output.get('ename')}"
             assert output.get("name") != "stderr", f"cell {number} wrote to stderr: {output.get('text')}"
     counts = [cell.execution_count for _, cell, _, _ in code_cells(path)]
-    assert counts == list(range(1, len(counts) + 1)), (
-        "the cells were not executed once each, from top to bottom"
-    )
+    assert counts == list(range(1, len(counts) + 1)), "the cells were not executed once each, from top to bottom"
 
 
 @notebooks
@@ -139,9 +120,7 @@ def test_notebook_figures_have_alt_text(path):
         shown = [output for output in cell.outputs if "image/png" in output.get("data", {})]
         if shown and not tags & UNSEEN:
             alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
-            assert len(alt) >= 15, (
-                f"the figure of cell {number} needs an alt text in its metadata (mystnb.image.alt)"
-            )
+            assert len(alt) >= 15, f"the figure of cell {number} needs an alt text in its metadata (mystnb.image.alt)"
 
 
 @notebooks
@@ -198,9 +177,7 @@ def test_a_page_that_is_too_long_or_listed_for_nothing_is_found(tmp_path, monkey
         "columns of code: 101, where 100 are allowed",
     ]
     monkeypatch.setattr(sitting, "NOT_YET", {"page": {"lines in a cell", "columns of code", "words"}})
-    assert sitting.faults("page", taken) == [
-        "words: 3, which is allowed: take it off NOT_YET in tests/sitting.py"
-    ]
+    assert sitting.faults("page", taken) == ["words: 3, which is allowed: take it off NOT_YET in tests/sitting.py"]
 
 
 def test_there_are_notebooks():
@@ -239,9 +216,7 @@ def pins():
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     wanted = [line.split("#")[0].strip() for line in lines]
     requirements = [Requirement(line) for line in wanted if line and not line.startswith("-")]
-    assert all(re.fullmatch(r"==[\w.+!]+", str(r.specifier)) for r in requirements), (
-        "requirements.txt pins exactly"
-    )
+    assert all(re.fullmatch(r"==[\w.+!]+", str(r.specifier)) for r in requirements), "requirements.txt pins exactly"
     return {r.name.lower(): Version(str(r.specifier)[2:]) for r in requirements}
 
 

@@ -16,12 +16,7 @@ def test_crossing():
 
 def test_thresholds_of_each_seed():
     table = pd.DataFrame(
-        {
-            "side": [5] * 6,
-            "seed": [0, 0, 0, 1, 1, 1],
-            "budget": [3, 1, 2] * 2,
-            "worst": [0, 1, 1, 0.6, 1, 0.8],
-        }
+        {"side": [5] * 6, "seed": [0, 0, 0, 1, 1, 1], "budget": [3, 1, 2] * 2, "worst": [0, 1, 1, 0.6, 1, 0.8]}
     )
     found = statistics.thresholds(table, "budget", ["side"])
     assert found["seed"].tolist() == [0, 1] and found["budget"].tolist()[0] == 2.5

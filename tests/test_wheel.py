@@ -52,9 +52,7 @@ def wheel(tmp_path_factory):
 
 @pytest.mark.slow
 def test_the_wheel_holds_every_file(wheel):
-    files = {
-        file for file in (ROOT / "advnb").rglob("*") if file.is_file() and "__pycache__" not in file.parts
-    }
+    files = {file for file in (ROOT / "advnb").rglob("*") if file.is_file() and "__pycache__" not in file.parts}
     assert {file.relative_to(ROOT).as_posix() for file in files} <= set(zipfile.ZipFile(wheel).namelist())
     assert ROOT / "advnb" / "py.typed" in files
     assert wheel.name == f"advnb-{VERSION}-py3-none-any.whl"

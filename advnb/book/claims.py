@@ -90,9 +90,7 @@ class Claim:
             if not self.says.strip():
                 raise ValueError("says must not be empty")
             if (self.holds is None) != (self.verdict == "not run"):
-                raise TypeError(
-                    f"holds must be a condition on the numbers, or None if not run; got {self.holds!r}"
-                )
+                raise TypeError(f"holds must be a condition on the numbers, or None if not run; got {self.holds!r}")
         except (ValueError, TypeError) as error:
             raise type(error)(f"claim {self.id!r}: {error}") from error
 
@@ -114,12 +112,8 @@ class Claim:
         measured, numbers = self.measure(*tables)
         if not measured.strip():
             raise ValueError(f"claim {self.id!r}: measured must not be empty: a verdict needs evidence")
-        kept = {
-            name: plain(f"claim {self.id!r}: the number {name!r}", value) for name, value in numbers.items()
-        }
-        scale, seeds = (
-            (tables[0]["run_scale"].iloc[0], int(tables[0]["seed"].nunique())) if tables else (None, 0)
-        )
+        kept = {name: plain(f"claim {self.id!r}: the number {name!r}", value) for name, value in numbers.items()}
+        scale, seeds = (tables[0]["run_scale"].iloc[0], int(tables[0]["seed"].nunique())) if tables else (None, 0)
         return Finding(self, " ".join(measured.split()), kept, bool(self.holds(**numbers)), scale, seeds)
 
 
@@ -165,9 +159,7 @@ class Finding:
         claim, said = self.claim, html.escape
         seeds = f", {self.seeds} seed{'s' if self.seeds > 1 else ''}" if self.seeds else ""
         where = f" ({self.scale}{seeds})" if self.scale else ""
-        measured = (
-            f"<p><em>Measured</em>{where}: {said(_sentence(self.measured))}</p>" if self.measured else ""
-        )
+        measured = f"<p><em>Measured</em>{where}: {said(_sentence(self.measured))}</p>" if self.measured else ""
         numbers = ", ".join(f"{name} = {_short(value)}" for name, value in self.numbers.items())
         condition = (
             f"<details><summary>What would refute it</summary><p>The verdict stands while "
@@ -316,9 +308,7 @@ def _short(value: Any) -> str:
 def _statement(id: str) -> str:
     """Turn "theorem-3.1.rate" into "Theorem 3.1 (rate)"."""
     kind, _, rest = id.partition("-")
-    found = re.match(
-        r"([a-z]\.)?[0-9][0-9.]*[a-z]?(?![a-z0-9])|", rest
-    )  # "3.1", "4b", or an appendix's "b.2"
+    found = re.match(r"([a-z]\.)?[0-9][0-9.]*[a-z]?(?![a-z0-9])|", rest)  # "3.1", "4b", or an appendix's "b.2"
     number = found.group().rstrip(".") if found else ""
     part = re.sub(r"[._-]+", " ", rest[len(number) :]).strip()
     if number[1:2] == ".":

@@ -255,9 +255,7 @@ def _row(control: widgets.DOMWidget, play: bool) -> widgets.Widget:
     return widgets.HBox([player, control]).add_class("advnb-play")
 
 
-def _pictures(
-    spec: _Spec, controls: Mapping[str, widgets.DOMWidget], first: Mapping[str, int]
-) -> widgets.Widget:
+def _pictures(spec: _Spec, controls: Mapping[str, widgets.DOMWidget], first: Mapping[str, int]) -> widgets.Widget:
     """Every picture, in Stacks nested in the order of the parameters, each linked to its control."""
     names = list(spec.choices)
     look = {"layout": widgets.Layout(margin="0"), "style": HTMLStyle()}

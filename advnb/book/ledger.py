@@ -93,9 +93,7 @@ def ledger(results: Path | str | None = None) -> pd.DataFrame:
     table.insert(0, "chapter", [page.partition("/")[0] for page in table["page"]])
     twice = table[table.duplicated(["chapter", "id"])]
     if len(twice):
-        raise ResultsError(
-            f"claim {twice['id'].iloc[0]!r} of {twice['chapter'].iloc[0]} is written down twice"
-        )
+        raise ResultsError(f"claim {twice['id'].iloc[0]!r} of {twice['chapter'].iloc[0]} is written down twice")
     return table
 
 
@@ -142,9 +140,7 @@ def _stored(path: Path) -> list[dict[str, Any]]:
     except (ValueError, TypeError) as error:
         raise ResultsError(f"{path}: not a file of claims: {error}") from error
     if not sound or any(path.stem != row["page"].replace("/", ".") for row in rows):
-        raise ResultsError(
-            f"{path}: it must hold a list of claims of its page, each with {', '.join(COLUMNS)}"
-        )
+        raise ResultsError(f"{path}: it must hold a list of claims of its page, each with {', '.join(COLUMNS)}")
     return rows
 
 
@@ -165,9 +161,7 @@ def _check_ids(found: dict[str, Page]) -> None:
         for claim in page:
             other = seen.setdefault((claim.chapter, claim.id), page.name)
             if other != page.name:
-                raise ValueError(
-                    f"claim {claim.id!r} of {claim.chapter} is declared by {other} and by {page.name}"
-                )
+                raise ValueError(f"claim {claim.id!r} of {claim.chapter} is declared by {other} and by {page.name}")
 
 
 def _modules(root: ModuleType) -> Iterator[ModuleType]:

@@ -72,9 +72,7 @@ Examples = Split | tuple[Tensor, Tensor]
 def as_split(data: Examples) -> Split:
     """Return a Split or a pair (x, y) as a Split; raised if ``x`` is not a batch of finite floating-point examples."""
     if not isinstance(data, Split | tuple):
-        raise TypeError(
-            f"data must be a Split, a pair (x, y) or, to train on, a Dataset; got {type(data).__name__}"
-        )
+        raise TypeError(f"data must be a Split, a pair (x, y) or, to train on, a Dataset; got {type(data).__name__}")
     split = data if isinstance(data, Split) else Split(*data)
     checks.images("x", split.x)
     return split
@@ -108,12 +106,9 @@ class Dataset:
             options = {"mode": "bilinear", "align_corners": False, "antialias": mode == "antialiased"}
         if self.train.x.ndim != 4:
             raise ValueError(
-                f"resize needs images of shape (n, c, h, w); got {tuple(self.train.x.shape)}: "
-                "resize before unit_norm"
+                f"resize needs images of shape (n, c, h, w); got {tuple(self.train.x.shape)}: resize before unit_norm"
             )
-        return self._map(
-            lambda split: replace(split, x=functional.interpolate(split.x, (side, side), **options))
-        )
+        return self._map(lambda split: replace(split, x=functional.interpolate(split.x, (side, side), **options)))
 
     def relabel(self, targets: Mapping[int, float], classes: tuple[str, ...]) -> Dataset:
         """Return the examples of the classes (by index) in ``targets``, with these real targets in the dtype of ``x``.
@@ -145,9 +140,7 @@ class Dataset:
     def odd_even(self) -> Dataset:
         """Return all examples of a set of digits, odd ones with target +1 and even ones -1."""
         if not all(name.isdigit() for name in self.classes):
-            raise ValueError(
-                f"odd_even needs classes that are numbers; {self.name} has {', '.join(self.classes)}"
-            )
+            raise ValueError(f"odd_even needs classes that are numbers; {self.name} has {', '.join(self.classes)}")
         parity = {k: 1.0 if int(name) % 2 else -1.0 for k, name in enumerate(self.classes)}
         return self.relabel(parity, ("even", "odd"))
 
@@ -182,9 +175,7 @@ def load(name: str, *, progress: bool = True) -> Dataset:
     """
     if checks.choice("name", name, ("digits", "mnist", "cifar10")) == "digits":
         return _digits()
-    read, classes = (
-        (sources.read_mnist, DIGITS) if name == "mnist" else (sources.read_cifar10, CIFAR10_CLASSES)
-    )
+    read, classes = (sources.read_mnist, DIGITS) if name == "mnist" else (sources.read_cifar10, CIFAR10_CLASSES)
     train, test = (_images(*read(half, progress=progress)) for half in sources.HALVES)
     return Dataset(train, test, name, classes)
 

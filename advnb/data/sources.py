@@ -188,9 +188,7 @@ def parse_idx(content: bytes) -> Bytes:
     shape = tuple(int(length) for length in np.frombuffer(content, ">u4", count=axes, offset=4))
     values = np.frombuffer(content, np.uint8, offset=4 + 4 * axes)
     if values.size != math.prod(shape):
-        raise ValueError(
-            f"an IDX file of shape {shape} must hold {math.prod(shape)} values; got {values.size}"
-        )
+        raise ValueError(f"an IDX file of shape {shape} must hold {math.prod(shape)} values; got {values.size}")
     return values.reshape(shape)
 
 
@@ -271,10 +269,7 @@ def _download(path: Path, sha256: str, mirrors: tuple[str, ...], progress: bool)
         try:
             pooch.retrieve(url, sha256, fname=path.name, path=path.parent, progressbar=progress)
             return
-        except (
-            OSError,
-            ValueError,
-        ) as error:  # no connection, no such file, wrong checksum, unwritable folder
+        except (OSError, ValueError) as error:  # no connection, no such file, wrong checksum, unwritable folder
             failures.append(f"\n  {url}: {str(error).splitlines()[0]}")
     raise MissingFile(
         f"{path.name} is not in {path.parent} and could not be downloaded:{''.join(failures)}\n"

@@ -120,9 +120,7 @@ class Experiment:
             checks.choice("scale", scale, SCALES)
         if not self.grids or set(self.grids) != set(self.seeds):
             got = f"{sorted(self.grids)} and {sorted(self.seeds)}"
-            raise ValueError(
-                f"{self.name}: grids and seeds must name the same scales, at least one; got {got}"
-            )
+            raise ValueError(f"{self.name}: grids and seeds must name the same scales, at least one; got {got}")
         _check_function(self.name, self.trial, itertools.chain.from_iterable(self._settings.values()))
 
     @cached_property
@@ -134,9 +132,7 @@ class Experiment:
         """The declared scales, from the smallest to the largest."""
         return [scale for scale in SCALES if scale in self.grids]
 
-    def trials(
-        self, scale: str, *, seeds: Seeds | None = None, only: Mapping[str, Any] | None = None
-    ) -> list[Trial]:
+    def trials(self, scale: str, *, seeds: Seeds | None = None, only: Mapping[str, Any] | None = None) -> list[Trial]:
         """Return the trials of a scale: all parameters at the first seed, then at the second, and so on.
 
         ``seeds`` replaces the declared seeds; ``only`` keeps the settings that have the given values, one or a

@@ -81,9 +81,7 @@ def verify(
     return worst
 
 
-def compare(
-    old: Mapping[str, Any], new: Mapping[str, Any], name: str, tolerance: Tolerance
-) -> tuple[float, float]:
+def compare(old: Mapping[str, Any], new: Mapping[str, Any], name: str, tolerance: Tolerance) -> tuple[float, float]:
     """Return the deviation of field ``name``, and what is allowed there, at the entry that uses most of it.
 
     NaN equals NaN and an infinity equals itself. Texts, None, and fields that are missing or of another shape

@@ -51,9 +51,7 @@ def load(path: Path, keys: set[str]) -> dict[str, Any]:
             f"checkpoint {path} cannot be read ({type(error).__name__}): it is damaged or something else. {LEFT}"
         ) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT or not keys <= state.keys():
-        raise CheckpointError(
-            f"checkpoint {path} was not written by this version of fit (format {FORMAT!r}). {LEFT}"
-        )
+        raise CheckpointError(f"checkpoint {path} was not written by this version of fit (format {FORMAT!r}). {LEFT}")
     return state
 
 
@@ -78,9 +76,7 @@ def describe_model(model: nn.Module) -> str:
     entries = [(name, tuple(value.shape), str(value.dtype)) for name, value in model.state_dict().items()]
     flags = [parameter.requires_grad for parameter in model.parameters()]
     digest = hashlib.sha256(f"{describe(model)}{entries}{flags}".encode()).hexdigest()[:12]
-    return (
-        f"{type(model).__name__} of {sum(p.numel() for p in model.parameters())} weights, structure {digest}"
-    )
+    return f"{type(model).__name__} of {sum(p.numel() for p in model.parameters())} weights, structure {digest}"
 
 
 def describe_tensors(*tensors: Tensor) -> str:

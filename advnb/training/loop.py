@@ -128,10 +128,7 @@ def fit(
     output = gradients.check_model(model.to(place).eval(), split.x, split.y, settings.objective)
     losses.values(settings.objective, output, split.y[: len(output)])  # a reduced loss is refused here
     cuda = [place] if place.type == "cuda" else []
-    with (
-        torch.random.fork_rng(cuda),
-        processes.join(place) as group,
-    ):  # the group must outlive the run: it has no name
+    with torch.random.fork_rng(cuda), processes.join(place) as group:  # the group must outlive the run: it has no name
         history = Run(model, defence, settings, split, group).train(
             None if checkpoint is None else Path(checkpoint), resume, evaluate, callback, progress
         )
@@ -209,12 +206,7 @@ class Run:
         self.stopped = False
 
     def train(
-        self,
-        path: Path | None,
-        resume: bool,
-        evaluate: Evaluate | None,
-        callback: Callback | None,
-        progress: bool,
+        self, path: Path | None, resume: bool, evaluate: Evaluate | None, callback: Callback | None, progress: bool
     ) -> list[Row]:
         """Train the epochs that are missing and return the history; the run is stored at ``path`` as it grows."""
         if path is not None:
@@ -292,9 +284,7 @@ class Run:
             self.defence.after_step(self.model)
         return sums
 
-    def craft(
-        self, x: Tensor, y: Tensor, start: Tensor, noise: torch.Generator, epoch: int, number: int
-    ) -> Tensor:
+    def craft(self, x: Tensor, y: Tensor, start: Tensor, noise: torch.Generator, epoch: int, number: int) -> Tensor:
         """Let the defence at the model, in the mode it asks for; its answer is data, with no graph attached."""
         self.model.train(self.defence.train_mode)
         try:
@@ -362,7 +352,5 @@ def _device(model: nn.Module) -> torch.device:
         raise TypeError(f"model must be a torch.nn.Module; got {type(model).__name__}")
     devices = {parameter.device for parameter in model.parameters() if parameter.requires_grad}
     if len(devices) != 1:
-        raise ValueError(
-            f"model must have parameters that require gradients, on one device; found {len(devices)}"
-        )
+        raise ValueError(f"model must have parameters that require gradients, on one device; found {len(devices)}")
     return devices.pop()

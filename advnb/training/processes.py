@@ -85,9 +85,7 @@ def join(device: torch.device) -> Iterator[Ranks]:
         store, rank, size = next(dist.rendezvous("env://"))
         turn = store.add(f"advnb/{rank}", 1)  # a second group must not read the first one's addresses
         backend = "nccl" if device.type == "cuda" else "gloo"
-        dist.init_process_group(
-            backend, store=dist.PrefixStore(f"advnb/{turn}", store), rank=rank, world_size=size
-        )
+        dist.init_process_group(backend, store=dist.PrefixStore(f"advnb/{turn}", store), rank=rank, world_size=size)
     try:
         joined = dist.is_available() and dist.is_initialized()
         yield Ranks(dist.get_rank(), dist.get_world_size()) if joined else Ranks()

@@ -32,12 +32,7 @@ BOOK = Path(__file__).resolve().parent.parent
 WIDGETS = "application/vnd.jupyter.widget-state+json"
 ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-LANGUAGE = {
-    "file_extension": ".py",
-    "mimetype": "text/x-python",
-    "name": "python",
-    "pygments_lexer": "ipython3",
-}
+LANGUAGE = {"file_extension": ".py", "mimetype": "text/x-python", "name": "python", "pygments_lexer": "ipython3"}
 VOLATILE = ("execution", "ExecuteTime", "papermill", "collapsed", "scrolled", "trusted", "vscode")
 
 
@@ -180,9 +175,7 @@ def find(paths: list[Path]) -> list[Path]:
 def main(argv: list[str] | None = None) -> int:
     """Execute what the command line names; the exit status counts the notebooks that failed."""
     parser = argparse.ArgumentParser(description="Execute notebooks in place, the same bytes every time.")
-    parser.add_argument(
-        "paths", nargs="*", type=Path, default=[BOOK], help="notebooks or folders (default: the book)"
-    )
+    parser.add_argument("paths", nargs="*", type=Path, default=[BOOK], help="notebooks or folders (default: the book)")
     notebooks = find(parser.parse_args(argv).paths)
     # Sets are ordered alike in every run, and progress bars, which tell the time, stay out of the outputs.
     os.environ.update(PYTHONHASHSEED="0", TQDM_DISABLE="1", JUPYTER_PLATFORM_DIRS="1")

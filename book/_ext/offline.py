@@ -63,10 +63,7 @@ def unpack(archive: Path, package: Package, target: Path) -> None:
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
     if digest != package.sha256:
         raise ValueError(f"{package.name} {package.version} has sha256 {digest}, expected {package.sha256}")
-    with (
-        tempfile.TemporaryDirectory(prefix=".partial-", dir=target.parent) as partial,
-        tarfile.open(archive) as tar,
-    ):
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=target.parent) as partial, tarfile.open(archive) as tar:
         for member in tar.getmembers():
             member.name = member.name.removeprefix("package/")
             if member.isfile() and re.fullmatch(package.files, member.name):
@@ -95,9 +92,7 @@ def address(package: Package) -> str:
     try:
         fetch(package)
     except (OSError, ValueError, StopIteration, subprocess.SubprocessError) as error:
-        logger.info(
-            "offline: %s comes from %s, because it could not be fetched: %s", package.name, CDN, error
-        )
+        logger.info("offline: %s comes from %s, because it could not be fetched: %s", package.name, CDN, error)
         return f"{CDN}/{package.name}@{package.version}/{package.script}"
     logger.info("offline: %s %s is served by the book itself", package.name, package.version)
     return f"vendor/{package.folder}/{package.script}"
@@ -117,9 +112,7 @@ def add_own_scripts(app: Sphinx) -> None:
 def drop_thebe(_app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: object) -> None:
     """Leave out the scripts for kernels on a server: the book has none, and they fail on every page."""
     scripts = context.get("script_files", [])
-    context["script_files"] = [
-        s for s in scripts if "thebe" not in f"{s}{getattr(s, 'attributes', '')}".lower()
-    ]
+    context["script_files"] = [s for s in scripts if "thebe" not in f"{s}{getattr(s, 'attributes', '')}".lower()]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

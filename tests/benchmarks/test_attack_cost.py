@@ -37,11 +37,7 @@ def best_of(rounds: int, *functions: Callable[[], object]) -> list[float]:
 def problem():
     generator = torch.Generator().manual_seed(0)
     model = mnist_cnn(generator=generator).eval()
-    return (
-        model,
-        torch.rand(128, 1, 28, 28, generator=generator),
-        torch.randint(10, (128,), generator=generator),
-    )
+    return (model, torch.rand(128, 1, 28, 28, generator=generator), torch.randint(10, (128,), generator=generator))
 
 
 @pytest.mark.slow

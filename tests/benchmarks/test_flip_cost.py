@@ -103,14 +103,7 @@ def test_at_least_twenty_times_faster_than_the_line_search(record_property):
 
 @pytest.mark.parametrize(
     ("d", "m", "limit"),
-    [
-        (784, 1000, 3.5),
-        (784, 10_000, 3.5),
-        (100, 1000, 2.5),
-        (100, 10_000, 2.5),
-        (25, 1000, 1.5),
-        (25, 10_000, 1.3),
-    ],
+    [(784, 1000, 3.5), (784, 10_000, 3.5), (100, 1000, 2.5), (100, 10_000, 2.5), (25, 1000, 1.5), (25, 10_000, 1.3)],
 )
 def test_several_times_faster_than_a_bisection(d, m, limit, record_property):
     """Typically 5 times at d = 784, 4 at 100, 2 to 3 at 25, where twenty forward passes cost little.

@@ -18,9 +18,7 @@ def test_a_trial_costs_less_than_a_millisecond_more_than_its_function(tmp_path, 
         for seed in range(TRIALS):
             picky(n=0, seed=seed, device="cpu")
         called = time.perf_counter()
-        outcome = run(
-            PICKY, "live", only={"n": 0}, seeds=TRIALS, results=tmp_path / str(repeat), progress=False
-        )
+        outcome = run(PICKY, "live", only={"n": 0}, seeds=TRIALS, results=tmp_path / str(repeat), progress=False)
         stored = time.perf_counter()
         assert outcome.stored == TRIALS
         costs.append(1000 * ((stored - called) - (called - start)) / TRIALS)

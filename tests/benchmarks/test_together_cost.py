@@ -102,8 +102,7 @@ def one_thread():
 
 
 @pytest.mark.parametrize(
-    ("d", "m", "cells", "least", "most"),
-    [(16, 100, 8, 1.2, NEVER), (25, 1000, 8, 0, 1.3), (784, 1000, 4, 0, 1.3)],
+    ("d", "m", "cells", "least", "most"), [(16, 100, 8, 1.2, NEVER), (25, 1000, 8, 0, 1.3), (784, 1000, 4, 0, 1.3)]
 )
 def test_lazy_steps_pay_together_only_where_they_are_mostly_calls(d, m, cells, least, most, record_property):
     """Typically 2.7 at (16, 100), 0.8 at (25, 1000), the smallest cell of a laptop's grid, 1 at d = 784."""
@@ -122,9 +121,7 @@ def test_lazy_steps_pay_together_only_where_they_are_mostly_calls(d, m, cells, l
     ("d", "m", "n", "cells", "least", "most"),
     [(16, 200, 200, 8, 1.15, NEVER), (25, 1000, 500, 8, 0, 1.35), (784, 500, 500, 4, 0, 1.35)],
 )
-def test_attack_steps_pay_together_only_where_they_are_mostly_calls(
-    d, m, n, cells, least, most, record_property
-):
+def test_attack_steps_pay_together_only_where_they_are_mostly_calls(d, m, n, cells, least, most, record_property):
     """Typically 2.5 at (16, 200), a cell of a live grid, and 0.8 to 1 at those of a laptop's."""
     group = Cells(d, m, n, cells)
     torch.testing.assert_close(group.attack_together(), group.attack_each(), atol=1e-4, rtol=1e-4)

@@ -119,9 +119,7 @@ def test_what_is_stored_later_counts(stored):
 
 def test_evidence_that_is_missing_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("ADVNB_RESULTS", str(tmp_path))
-    with pytest.raises(
-        NotStored, match=r"toy.walk is stored at no scale .* to run it: python -m advnb run toy.walk"
-    ):
+    with pytest.raises(NotStored, match=r"toy.walk is stored at no scale .* to run it: python -m advnb run toy.walk"):
         PAGE.judge()
 
 
@@ -157,21 +155,12 @@ def test_check_tabulates(stored):
     assert [line.split(" | ")[0].strip() for line in lines] == ["claim", *PAGE.claims]
     assert [line.rsplit(" | ", 1)[1] for line in lines[1:]] == ["holds", "holds", "holds", "not run"]
     assert lines[3] == f"{'lemma-4':<16} | {'by 1':<{len(lines[0].split(' | ')[1])}} | holds"
-    assert sorted(path.suffix for path in stored.iterdir()) == [
-        ".jsonl",
-        ".jsonl",
-        ".lock",
-        ".lock",
-        ".lock",
-        ".lock",
-    ]
+    assert sorted(path.suffix for path in stored.iterdir()) == [".jsonl", ".jsonl", ".lock", ".lock", ".lock", ".lock"]
 
 
 def test_a_claim_that_fails_fails_the_check(page):
     declare(declare(page), id="lemma-4.1", holds=lambda steps: steps > 3)
-    with pytest.raises(
-        AssertionError, match=r"1 of 2 claims of dynamics/landscape fail:(.|\n)*lemma-4.1 .*\| FAILS"
-    ):
+    with pytest.raises(AssertionError, match=r"1 of 2 claims of dynamics/landscape fail:(.|\n)*lemma-4.1 .*\| FAILS"):
         page.check()
 
 
@@ -196,10 +185,7 @@ class Text(html.parser.HTMLParser):
 def test_a_frame_says_all_there_is(stored):
     frame = Text(PAGE["theorem-3.1.rate"]._repr_html_())
     numbers = PAGE["theorem-3.1.rate"].numbers
-    assert frame.tags[0] == (
-        "div",
-        {"class": "advnb-claim reproduced-in-part", "id": "claim-theorem-3.1.rate"},
-    )
+    assert frame.tags[0] == ("div", {"class": "advnb-claim reproduced-in-part", "id": "claim-theorem-3.1.rate"})
     assert "Theorem 3.1 (rate) says: a walk of ten steps goes further than one of five." in frame.text
     assert f"Measured (laptop, 5 seeds): {numbers['ten']:.2f} against {numbers['five']:.2f}." in frame.text
     assert "Reproduced in part: on average over seeds & scales." in frame.text

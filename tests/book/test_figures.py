@@ -58,9 +58,7 @@ def test_lines_and_text_stand_out_from_the_background():
 def test_the_four_main_meanings_differ_to_every_eye(deficiency):
     meanings = ("clean", "adversarial", "paper", "measured")
     for a, b in combinations(meanings, 2):
-        distance = np.linalg.norm(
-            seen_with(deficiency, figures.COLOURS[a]) - seen_with(deficiency, figures.COLOURS[b])
-        )
+        distance = np.linalg.norm(seen_with(deficiency, figures.COLOURS[a]) - seen_with(deficiency, figures.COLOURS[b]))
         same_line = figures.line(a)["linestyle"] == figures.line(b)["linestyle"]
         same_marker = figures.line(a)["marker"] == figures.line(b)["marker"]
         assert distance > 0.15 or not (same_line and same_marker), (a, b, distance)
@@ -143,17 +141,13 @@ def test_show_images_puts_each_image_in_its_place(ax):
 def test_show_images_keeps_the_sign_of_a_perturbation(ax):
     delta = np.stack([np.full((4, 4), -0.1), np.full((4, 4), 0.05)])
     image = figures.show_images(ax, delta, limits=(-0.1, 0.1), cmap="PuOr")
-    np.testing.assert_allclose(
-        np.unique(np.ma.asarray(image.get_array()).compressed()), [-0.1, 0.05], atol=1e-12
-    )
+    np.testing.assert_allclose(np.unique(np.ma.asarray(image.get_array()).compressed()), [-0.1, 0.05], atol=1e-12)
     assert image.get_clim() == (-0.1, 0.1)
 
 
 def test_show_images_says_what_it_takes(ax):
     for shape in ((2, 2, 4, 4), (2, 3, 4, 4), (0, 4, 4), (4, 4)):
-        with pytest.raises(
-            ValueError, match=rf"images must have shape \(n, h, w\) .*; got {re.escape(str(shape))}"
-        ):
+        with pytest.raises(ValueError, match=rf"images must have shape \(n, h, w\) .*; got {re.escape(str(shape))}"):
             figures.show_images(ax, np.zeros(shape))
     with pytest.raises(ValueError, match="titles must hold one text an image, 2; got 1"):
         figures.show_images(ax, np.zeros((2, 4, 4)), titles=["a"])

@@ -14,15 +14,7 @@ from toy.sums import DRIFTING, WALK
 from advnb.__main__ import main
 from advnb.book import claims
 from advnb.book.claims import VERDICTS, Page
-from advnb.book.ledger import (
-    differences,
-    ledger,
-    ledger_markdown,
-    pages,
-    totals,
-    totals_markdown,
-    write,
-)
+from advnb.book.ledger import differences, ledger, ledger_markdown, pages, totals, totals_markdown, write
 from advnb.experiments import ResultsError, find, run
 
 BOOK = Path(__file__).parents[2] / "book"
@@ -72,11 +64,7 @@ def test_the_last_digits_of_a_number_may_differ(folder):
     [
         (r'"five": \d', '"five": 9', "theorem-3.1.rate: numbers is"),
         (r'"measured": "\d', '"measured": "9', "theorem-3.1.rate: measured is"),
-        (
-            '"reproduced in part"',
-            '"reproduced"',
-            "verdict is 'reproduced in part', written down 'reproduced'",
-        ),
+        ('"reproduced in part"', '"reproduced"', "verdict is 'reproduced in part', written down 'reproduced'"),
         ('"ten > five"', '"ten > 0"', "condition is 'ten > five', written down 'ten > 0'"),
         ('"seeds": 5', '"seeds": 50', "seeds is 5, written down 50"),
         ('"id": "lemma-4"', '"id": "lemma-5"', "lemma-4 is not written down"),
@@ -138,15 +126,9 @@ def test_the_command_needs_the_evidence(tmp_path, monkeypatch, capsys):
     [
         (lambda text: text[:-20], "not a file of claims"),
         (lambda text: "{}", "it must hold a list of claims of its page"),
-        (
-            lambda text: text.replace('"says"', '"said"'),
-            "it must hold a list of claims of its page, each with id",
-        ),
+        (lambda text: text.replace('"says"', '"said"'), "it must hold a list of claims of its page, each with id"),
         (lambda text: text.replace("toy/walks", "toy/runs"), "it must hold a list of claims of its page"),
-        (
-            lambda text: text.replace('"lemma-4"', '"figure-2"'),
-            "claim 'figure-2' of toy is written down twice",
-        ),
+        (lambda text: text.replace('"lemma-4"', '"figure-2"'), "claim 'figure-2' of toy is written down twice"),
     ],
 )
 def test_a_file_that_is_not_sound_is_refused(folder, spoil, message):
@@ -281,9 +263,7 @@ def test_no_text_sits_on_a_rounding_edge(page, found, monkeypatch):
 
     def shaken(name, results):
         table = exact(name, results)
-        parameters = {
-            key for scale in trials[name].scales for t in trials[name].trials(scale) for key in t.params
-        }
+        parameters = {key for scale in trials[name].scales for t in trials[name].trials(scale) for key in t.params}
         noise = np.random.default_rng(0)
 
         def shake(value):

@@ -28,9 +28,7 @@ def built_pages() -> list[Path]:
     """Every page with content, in a fixed order."""
     files = (path for path in BOOK.rglob("*.html") if path.relative_to(BOOK).parts[0][0] != "_")
     return sorted(
-        path
-        for path in files
-        if path.name not in NOT_PAGES and 'http-equiv="refresh"' not in path.read_text().lower()
+        path for path in files if path.name not in NOT_PAGES and 'http-equiv="refresh"' not in path.read_text().lower()
     )
 
 
@@ -94,9 +92,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
 def page(request: pytest.FixtureRequest) -> probes.Visit:
     """One page of the book, opened from disk at desktop width and finished."""
     if request.param is None:
-        pytest.fail(
-            f"no page of the book in {BOOK} shows what is tested here: see `shows` in {request.node.name}"
-        )
+        pytest.fail(f"no page of the book in {BOOK} shows what is tested here: see `shows` in {request.node.name}")
     browser = request.getfixturevalue("browser")
     probes.resize(browser, probes.DESKTOP)
     return probes.visit(browser, request.param, BOOK)

@@ -183,20 +183,14 @@ def console_errors(page: Visit) -> list[str]:
 def visible_errors(page: Visit) -> list[str]:
     """Failed cells, what a cell wrote to stderr, and what Sphinx could not resolve."""
     marks = ".traceback, .stderr, .problematic, .system-message, .error-output, [role=alert]"
-    shown = page(
-        f"return [...document.querySelectorAll('{marks}')].map((e) => e.textContent.trim().slice(0, 120))"
-    )
-    broken = re.compile(
-        r"\[\?\]|\?\?|<unknown>|Traceback \(most recent|Loading widget|Error displaying widget"
-    )
+    shown = page(f"return [...document.querySelectorAll('{marks}')].map((e) => e.textContent.trim().slice(0, 120))")
+    broken = re.compile(r"\[\?\]|\?\?|<unknown>|Traceback \(most recent|Loading widget|Error displaying widget")
     return shown + [text.strip()[:120] for text in page(TEXT_NODES) if broken.search(text)]
 
 
 def raw_maths(page: Visit) -> list[str]:
     """Maths that MathJax left alone or could not read."""
-    plain = page(
-        "return [...document.querySelectorAll('.math:not(:has(mjx-container))')].map((e) => e.textContent)"
-    )
+    plain = page("return [...document.querySelectorAll('.math:not(:has(mjx-container))')].map((e) => e.textContent)")
     wrong = page(
         "return [...document.querySelectorAll('mjx-container [data-mml-node=merror], mjx-merror')]"
         ".map((e) => e.getAttribute('data-mjx-error') ?? e.outerHTML.slice(0, 120))"

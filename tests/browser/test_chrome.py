@@ -115,9 +115,7 @@ def test_root_on_ubuntu_installs_the_libraries_of_the_chrome_that_selenium_bring
 @pytest.mark.parametrize("fault", [None, subprocess.TimeoutExpired("apt-get", 900), FileNotFoundError()])
 def test_packages_that_cannot_be_had_leave_no_browser(machine, fault):
     machine.packages = {"install": fault}
-    with pytest.raises(
-        chrome.NoBrowser, match=r"no Chromium or Chrome starts \(selenium: browser, selenium: dr"
-    ):
+    with pytest.raises(chrome.NoBrowser, match=r"no Chromium or Chrome starts \(selenium: browser, selenium: dr"):
         chrome.bring()
     assert len(machine.asked) == 2
 
@@ -163,9 +161,7 @@ def test_with_a_browser_nothing_is_said(machine, monkeypatch, capsys):
 
 
 def test_what_did_not_run_is_counted():
-    assert chrome.not_run(1).startswith(
-        "1 browser test did not run: no Chromium or Chrome starts. To get one"
-    )
+    assert chrome.not_run(1).startswith("1 browser test did not run: no Chromium or Chrome starts. To get one")
     assert chrome.not_run(238).startswith("238 browser tests did not run")
 
 
@@ -191,9 +187,7 @@ def browser_tests(*arguments):
     return done.returncode, done.stdout + done.stderr
 
 
-needs_posix = pytest.mark.skipif(
-    os.name != "posix" or sys.platform == "darwin", reason="the machine is a Linux"
-)
+needs_posix = pytest.mark.skipif(os.name != "posix" or sys.platform == "darwin", reason="the machine is a Linux")
 
 
 @needs_posix

@@ -85,9 +85,7 @@ def test_buttons_change_the_picture(page):
         for button in group.find_elements(By.TAG_NAME, "button"):
             button.send_keys(Keys.ENTER)
             seen.add(probes.picture(explore))
-            WebDriverWait(page.browser, 2).until(
-                lambda _, b=button: b.get_attribute("aria-pressed") == "true"
-            )
+            WebDriverWait(page.browser, 2).until(lambda _, b=button: b.get_attribute("aria-pressed") == "true")
         assert len(seen) > 1
 
 

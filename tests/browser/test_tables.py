@@ -38,10 +38,7 @@ def table(browser, tmp_path):
 
 
 def column(table, i):
-    return [
-        row.find_elements(By.TAG_NAME, "td")[i].text
-        for row in table.find_elements(By.CSS_SELECTOR, "tbody tr")
-    ]
+    return [row.find_elements(By.TAG_NAME, "td")[i].text for row in table.find_elements(By.CSS_SELECTOR, "tbody tr")]
 
 
 def test_a_column_of_numbers_sorts_by_size(table):

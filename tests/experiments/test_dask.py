@@ -19,9 +19,7 @@ def cluster():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))  # where the workers find toy
         patch.setenv("OMP_NUM_THREADS", "1")
-        with distributed.LocalCluster(
-            2, threads_per_worker=1, processes=True, dashboard_address=None
-        ) as cluster:
+        with distributed.LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
             yield cluster
 
 

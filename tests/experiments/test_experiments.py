@@ -68,10 +68,7 @@ def test_seeds_and_only_choose():
 def test_numpy_and_torch_grids_are_plain():
     grid = {"steps": np.array([1, 2]), "scale": torch.tensor([0.5], dtype=torch.float64)}
     one = Experiment("toy.other", walk, grids={"live": grid}, seeds={"live": 1})
-    assert [trial.params for trial in one.trials("live")] == [
-        {"steps": 1, "scale": 0.5},
-        {"steps": 2, "scale": 0.5},
-    ]
+    assert [trial.params for trial in one.trials("live")] == [{"steps": 1, "scale": 0.5}, {"steps": 2, "scale": 0.5}]
     assert type(one.trials("live")[0].params["steps"]) is int
 
 
@@ -102,10 +99,7 @@ SEEDS = {"live": 1}
         ({"grids": {"live": {"steps": [1], "scale": object()}}}, "grid value 'scale' must be a number"),
         ({"grids": {"live": {"steps": [1], "seed": [1]}}}, "'seed' is given to every trial"),
         ({"grids": {"live": {"steps": [1], "dtype": ["float16"]}}}, "'dtype' is given to every trial"),
-        (
-            {"grids": {"live": {"steps": [1]}}},
-            "trial cannot be called with .*missing a required argument: 'scale'",
-        ),
+        ({"grids": {"live": {"steps": [1]}}}, "trial cannot be called with .*missing a required argument: 'scale'"),
         ({"grids": {"live": {"steps": 1, "scale": 1, "m": 1}}}, "unexpected keyword argument 'm'"),
         ({"trial": lambda *, steps, scale, seed, device: {}}, "trial must be a function at the top level"),
         ({"trial": 3}, "trial must be a function at the top level of a module"),
@@ -177,9 +171,7 @@ def test_a_run_stores_every_trial_with_its_provenance(tmp_path):
         assert origin["torch"] == torch.__version__ and origin["commit"] == checkout()[0]
         assert (origin["device"], origin["device_name"]) == ("cpu", device_name("cpu"))
         assert origin["dtype"] == "float64" and origin["threads"] == torch.get_num_threads()
-        assert 0 <= origin["seconds"] < 10 and re.fullmatch(
-            r"20\d\d-\d\d-\d\dT[\d:]{8}\+00:00", origin["date"]
-        )
+        assert 0 <= origin["seconds"] < 10 and re.fullmatch(r"20\d\d-\d\d-\d\dT[\d:]{8}\+00:00", origin["date"])
 
 
 def test_a_second_run_does_nothing(tmp_path):
@@ -194,9 +186,7 @@ def test_a_run_is_widened_by_more_seeds(tmp_path):
     assert counts(go(WALK, tmp_path, seeds=range(4), only={"steps": 1})) == (4, 2, 2, 0, 0)
 
 
-@pytest.mark.parametrize(
-    "options", [{"jobs": 2, "backend": "threading"}, {"jobs": 2}], ids=["threads", "processes"]
-)
+@pytest.mark.parametrize("options", [{"jobs": 2, "backend": "threading"}, {"jobs": 2}], ids=["threads", "processes"])
 def test_jobs_change_nothing_but_the_time(tmp_path, options):
     go(WALK, tmp_path / "one", "laptop")
     go(WALK, tmp_path / "two", "laptop", **options)
@@ -273,10 +263,7 @@ def test_a_trial_that_fails_again_is_recorded_again(tmp_path):
         ("list", "TypeError: a trial must return a dict of named numbers; got list"),
         ("big", "ValueError: a trial may return at most 10000 numbers; got 10001"),
         ("clash", "ValueError: the returned field 'kind' has the name of a parameter"),
-        (
-            "seed",
-            "ValueError: a returned field must be named by an identifier, not 'seed' or 'run_...'; got 'seed'",
-        ),
+        ("seed", "ValueError: a returned field must be named by an identifier, not 'seed' or 'run_...'; got 'seed'"),
         ("empty", "TypeError: a trial must return a dict of named numbers; got an empty dict"),
     ],
 )
@@ -306,9 +293,7 @@ def test_no_trial_begins_that_would_not_end_in_time(tmp_path):
 @pytest.mark.parametrize("backend", ["threading", "loky"])
 def test_no_trial_begins_after_the_limit_in_any_worker(tmp_path, backend):
     """The trials that are handed out ahead of time are not begun when their turn comes too late."""
-    go(
-        TIMED, tmp_path / "warm", only={"seconds": 0.0}, jobs=2, backend=backend
-    )  # processes take long to start
+    go(TIMED, tmp_path / "warm", only={"seconds": 0.0}, jobs=2, backend=backend)  # processes take long to start
     options = {"only": {"seconds": 1.5}, "jobs": 2, "backend": backend, "time_limit": 1 / 60}
     start = time.time()
     outcome = go(TIMED, tmp_path, **options)
@@ -329,26 +314,10 @@ def test_a_time_limit_is_not_kept_by_workers_with_other_clocks(ahead, told):
     [
         ({"jobs": 0}, ValueError, "jobs must be at least 1; got 0"),
         ({"jobs": -2}, ValueError, "jobs must be at least 1; got -2"),
-        (
-            {"backend": "mpi"},
-            ValueError,
-            "backend must be one of 'dask', 'loky', 'ray', 'threading'; got 'mpi'",
-        ),
-        (
-            {"backend": "dask"},
-            ValueError,
-            "backend 'dask' needs the address of a running cluster .*dask scheduler",
-        ),
-        (
-            {"backend": "ray"},
-            ValueError,
-            "backend 'ray' needs the address of a running cluster .*ray start --head",
-        ),
-        (
-            {"address": "tcp://x:1"},
-            ValueError,
-            "address is for the backends dask and ray; got 'tcp://x:1' with 'loky'",
-        ),
+        ({"backend": "mpi"}, ValueError, "backend must be one of 'dask', 'loky', 'ray', 'threading'; got 'mpi'"),
+        ({"backend": "dask"}, ValueError, "backend 'dask' needs the address of a running cluster .*dask scheduler"),
+        ({"backend": "ray"}, ValueError, "backend 'ray' needs the address of a running cluster .*ray start --head"),
+        ({"address": "tcp://x:1"}, ValueError, "address is for the backends dask and ray; got 'tcp://x:1' with 'loky'"),
         (
             {"device": "tpu"},
             ValueError,
@@ -370,9 +339,7 @@ def ray(monkeypatch):
     """A stand-in for ray: threads behind its name, and a list of where it was asked to connect."""
     asked = []
     register = lambda: joblib.register_parallel_backend("ray", ThreadingBackend)  # noqa: E731
-    ray = SimpleNamespace(
-        init=lambda address, **options: asked.append(address), __spec__=ModuleSpec("ray", None)
-    )
+    ray = SimpleNamespace(init=lambda address, **options: asked.append(address), __spec__=ModuleSpec("ray", None))
     monkeypatch.setitem(sys.modules, "ray", ray)
     monkeypatch.setitem(sys.modules, "ray.util.joblib", SimpleNamespace(register_ray=register))
     return asked
@@ -394,18 +361,14 @@ def test_a_backend_that_is_not_installed_is_named(tmp_path, monkeypatch):
 def test_a_file_of_another_precision_is_not_continued(tmp_path):
     go(WALK, tmp_path)
     other = Experiment("toy.walk", walk, grids=WALK.grids, seeds=WALK.seeds, dtype="float32")
-    with pytest.raises(
-        ValueError, match=r"holds trials in float64, and toy.walk now declares dtype 'float32'"
-    ):
+    with pytest.raises(ValueError, match=r"holds trials in float64, and toy.walk now declares dtype 'float32'"):
         go(other, tmp_path)
 
 
 def test_nothing_is_kept_that_uncommitted_code_has_made(tmp_path, monkeypatch):
     changed = ("advnb/attacks.py", "advnb/papers/new.py")
     monkeypatch.setattr("advnb.experiments.runs.checkout", lambda: ("0123456789+changes", changed))
-    message = (
-        r"toy.walk is not stored at laptop scale .*\(advnb/attacks.py, advnb/papers/new.py\): commit them"
-    )
+    message = r"toy.walk is not stored at laptop scale .*\(advnb/attacks.py, advnb/papers/new.py\): commit them"
     with pytest.raises(ValueError, match=message):
         go(WALK, tmp_path, "laptop")
     assert list(tmp_path.iterdir()) == []
@@ -504,10 +467,7 @@ def altered(tmp_path, change):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (
-            lambda values: values.update(end=values["end"] * (1 + 1e-9)),
-            "end deviates by .*e-1. where .* is allowed",
-        ),
+        (lambda values: values.update(end=values["end"] * (1 + 1e-9)), "end deviates by .*e-1. where .* is allowed"),
         (lambda values: values["path"].__setitem__(0, 0.5), "path deviates by 0"),
         (lambda values: values["path"].pop(), "path deviates by inf"),
         (lambda values: values.pop("far"), "far deviates by inf"),
@@ -519,9 +479,7 @@ def altered(tmp_path, change):
 def test_verify_fails_loudly_when_a_number_was_altered(tmp_path, change, message):
     go(WALK, tmp_path)
     altered(tmp_path, change)
-    with pytest.raises(
-        VerificationError, match=f"toy.walk at live scale cannot be had again: .*{message}"
-    ) as raised:
+    with pytest.raises(VerificationError, match=f"toy.walk at live scale cannot be had again: .*{message}") as raised:
         verify(WALK, sample=4, results=tmp_path)
     assert (~raised.value.report.holds).sum() == 1
 
@@ -563,14 +521,10 @@ def test_verify_needs_a_field_to_compare(tmp_path):
 
 
 def test_verify_needs_something_stored(tmp_path):
-    with pytest.raises(
-        NotStored, match=r"toy.walk is stored at no scale in .*; to run it: python -m advnb run"
-    ):
+    with pytest.raises(NotStored, match=r"toy.walk is stored at no scale in .*; to run it: python -m advnb run"):
         verify(WALK, results=tmp_path)
     go(WALK, tmp_path)
-    with pytest.raises(
-        NotStored, match=r"toy.walk is stored only at live scale in .*; to run it: .* --scale full"
-    ):
+    with pytest.raises(NotStored, match=r"toy.walk is stored only at live scale in .*; to run it: .* --scale full"):
         verify(WALK, results=tmp_path, scale="full")
     with pytest.raises(ValueError, match="sample must be at least 1; got 0"):
         verify(WALK, results=tmp_path, sample=0)
@@ -597,9 +551,7 @@ def test_deviations(old, new, deviation):
 
 
 def test_the_entry_that_uses_most_of_its_tolerance_is_reported():
-    assert compare({"x": [100.0, 1.0]}, {"x": [100.5, 1.2]}, "x", Tolerance(0.1, 0)) == pytest.approx(
-        (0.2, 0.1)
-    )
+    assert compare({"x": [100.0, 1.0]}, {"x": [100.5, 1.2]}, "x", Tolerance(0.1, 0)) == pytest.approx((0.2, 0.1))
 
 
 def test_the_public_names():

@@ -50,9 +50,7 @@ def test_a_scale_that_is_not_stored_says_which_are_and_how_to_run_it(folder):
     message = "toy.walk is stored only at live and laptop scale .*: python -m advnb run toy.walk --scale full"
     with pytest.raises(NotStored, match=message):
         load("toy.walk", "full", results=folder)
-    with pytest.raises(
-        NotStored, match=r"toy.none is stored at no scale .*python -m advnb run toy.none --scale live"
-    ):
+    with pytest.raises(NotStored, match=r"toy.none is stored at no scale .*python -m advnb run toy.none --scale live"):
         load("toy.none", results=folder)
     with pytest.raises(ValueError, match="scale must be one of"):
         load("toy.walk", "huge", results=folder)
@@ -103,9 +101,7 @@ def test_rows_of_one_seed_count_once():
 
 def test_the_interval_covers_the_mean_as_often_as_it_says():
     draws = np.random.default_rng(0).normal(size=(300, 40))
-    table = pd.DataFrame(
-        {"g": np.repeat(range(300), 40), "seed": np.tile(range(40), 300), "x": draws.ravel()}
-    )
+    table = pd.DataFrame({"g": np.repeat(range(300), 40), "seed": np.tile(range(40), 300), "x": draws.ravel()})
     intervals = aggregate(table, "g", "x", confidence=0.9, draws=400)
     covered = ((intervals.low <= 0) & (intervals.high >= 0)).mean()
     assert 0.82 < covered < 0.95
@@ -145,9 +141,7 @@ def test_arrays_unroll_into_rows(folder):
 
 def test_a_label_says_where_numbers_are_from(folder):
     table = load("toy.walk", results=folder)
-    expected = (
-        rf"laptop scale, 5 seeds, {re.escape(device_name('cpu'))}, 20\d\d-\d\d-\d\d( to 20\d\d-\d\d-\d\d)?"
-    )
+    expected = rf"laptop scale, 5 seeds, {re.escape(device_name('cpu'))}, 20\d\d-\d\d-\d\d( to 20\d\d-\d\d-\d\d)?"
     assert re.fullmatch(expected, label(table))
     rows = {
         "seed": [0, 0],

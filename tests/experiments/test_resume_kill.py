@@ -21,16 +21,11 @@ from toy.sums import LOGGED, SLOW
 from advnb.experiments import run
 from advnb.experiments.store import ResultsFile, key, settled
 
-pytestmark = [
-    pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL"),
-    pytest.mark.timeout(480),
-]
+pytestmark = [pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL"), pytest.mark.timeout(480)]
 
 TESTS = Path(__file__).resolve().parents[1]
 WORKER = Path(__file__).with_name("run_worker.py")
-PATIENCE = (
-    120  # seconds for an interpreter to start or a run to end, on a machine that is busy with other things
-)
+PATIENCE = 120  # seconds for an interpreter to start or a run to end, on a machine that is busy with other things
 KILLS = 16
 
 

@@ -121,10 +121,7 @@ def test_damage_before_a_cut_line_is_named_and_nothing_is_mended(filled):
         ("<<<<<<< HEAD", "not a line of JSON .*<<<<<<< HEAD"),
         ("[1, 2]", "not a stored trial: it must hold experiment, params, provenance, scale, seed"),
         ('{"a": 1}', "not a stored trial"),
-        (
-            json.dumps(stored(1, experiment="toy.other")),
-            "a trial of toy.other at live scale, in a file of toy.walk",
-        ),
+        (json.dumps(stored(1, experiment="toy.other")), "a trial of toy.other at live scale, in a file of toy.walk"),
         (json.dumps(stored(1, scale="full")), "a trial of toy.walk at full scale, in a file of .* at live"),
         (json.dumps(stored(1, error={"type": "E"})), "either values or error"),
         (json.dumps({k: v for k, v in stored(1).items() if k != "values"}), "either values or error"),

@@ -19,19 +19,8 @@ def walk(*, steps, scale, seed, device, dtype):
 
 def odd(*, kind, seed, device):
     """Values that text does not hold easily."""
-    values = {
-        "nan": float("nan"),
-        "inf": -np.inf,
-        "third": 1 / 3,
-        "float32": np.float32(0.1),
-        "whole": np.int64(2**40),
-    }
-    return {
-        "value": values[kind],
-        "tensor": torch.tensor([[1.5, float("inf")]]),
-        "name": kind,
-        "nothing": None,
-    }
+    values = {"nan": float("nan"), "inf": -np.inf, "third": 1 / 3, "float32": np.float32(0.1), "whole": np.int64(2**40)}
+    return {"value": values[kind], "tensor": torch.tensor([[1.5, float("inf")]]), "name": kind, "nothing": None}
 
 
 def logged(*, width, seed, device):
@@ -106,9 +95,7 @@ SLOW = Experiment(
     seeds={"live": 20, "laptop": 50, "full": 20},
     unchecked=["ms"],
 )
-TIMED = Experiment(
-    "toy.timed", timed, grids={"live": {"seconds": [0.0, 1.5]}}, seeds={"live": 8}, unchecked=["began"]
-)
+TIMED = Experiment("toy.timed", timed, grids={"live": {"seconds": [0.0, 1.5]}}, seeds={"live": 8}, unchecked=["began"])
 WHERE = Experiment("toy.where", where, grids={"live": {"x": 1}}, seeds={"live": 1}, devices=["cpu"])
 LOGGED = Experiment("toy.logged", logged, grids={"live": {"width": 3000}}, seeds={"live": 50})
 PICKY = Experiment("toy.picky", picky, grids={"live": {"n": [0, 1, 2, 3]}}, seeds={"live": 1})

@@ -39,9 +39,7 @@ def network(seed: int = 0, *, dropout: float = 0.3) -> nn.Module:
     """Batch norm and dropout, so that buffers and the global generator both matter to a resumed run."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return nn.Sequential(
-            nn.Linear(6, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(dropout), nn.Linear(16, 3)
-        )
+        return nn.Sequential(nn.Linear(6, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(dropout), nn.Linear(16, 3))
 
 
 @dataclass
@@ -145,9 +143,7 @@ def test_one_update_is_the_gradient_step_on_the_mean_loss():
     for a, b in zip(model.parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(a, b)
     assert history.loss[0] == pytest.approx(loss.item(), rel=1e-6)
-    assert history.adversarial_accuracy[0] == pytest.approx(
-        (output.argmax(1) == data.y).double().mean().item()
-    )
+    assert history.adversarial_accuracy[0] == pytest.approx((output.argmax(1) == data.y).double().mean().item())
 
 
 def test_the_update_uses_what_the_defence_crafted():
@@ -237,10 +233,7 @@ def test_the_defence_sees_the_mode_that_it_asks_for(train_mode):
     updates: list[bool] = []
     fit(model, blobs(), watch, epochs=1, batch=25)
     assert modes == [{train_mode}, {train_mode}]
-    assert updates == [False] + 2 * [
-        False,
-        True,
-    ]  # a look at the outputs, then per batch: clean accuracy, update
+    assert updates == [False] + 2 * [False, True]  # a look at the outputs, then per batch: clean accuracy, update
     assert not any(part.training for part in model.modules())
 
 
@@ -407,9 +400,7 @@ def test_a_finished_run_returns_at_once_and_can_be_extended(tmp_path, monkeypatc
     again = network(seed=3)
     with monkeypatch.context() as patch:
         patch.setattr(Run, "epoch", lambda *_: pytest.fail("a finished run trained again"))
-        pd.testing.assert_frame_equal(
-            fit(again, blobs(), Unsecured(), epochs=2, checkpoint=path, **OPTIONS), first
-        )
+        pd.testing.assert_frame_equal(fit(again, blobs(), Unsecured(), epochs=2, checkpoint=path, **OPTIONS), first)
     assert_same(again, model)
     assert_same_history(fit(again, blobs(), Unsecured(), epochs=4, checkpoint=path, **OPTIONS), expected)
     assert_same(again, whole)
@@ -461,13 +452,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("names", CHANGES)
 def test_another_run_is_refused_by_name_and_nothing_is_changed(tmp_path, names):
     path = tmp_path / "run.pt"
-    call = {
-        "model": network(),
-        "data": blobs(),
-        "defence": Standard(Linf(0.2)),
-        "epochs": 1,
-        "checkpoint": path,
-    }
+    call = {"model": network(), "data": blobs(), "defence": Standard(Linf(0.2)), "epochs": 1, "checkpoint": path}
     fit(**call)
     before, other = path.read_bytes(), {**call, "model": network(seed=1), "epochs": 2, **CHANGES[names]}
     weights = {name: value.clone() for name, value in other["model"].state_dict().items()}
@@ -552,9 +537,7 @@ def test_divergence_is_named_and_the_last_good_checkpoint_kept(tmp_path, how, wh
 def test_too_large_a_learning_rate_is_named():
     model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3))
     with pytest.raises(Diverged, match=r"diverged: .* in epoch \d, batch \d"):
-        fit(
-            model, blobs(), Standard(Linf(0.1), steps=1), epochs=9, batch=16, lr=1e20
-        )  # finite weights, NaN gradient
+        fit(model, blobs(), Standard(Linf(0.1), steps=1), epochs=9, batch=16, lr=1e20)  # finite weights, NaN gradient
 
 
 def test_an_error_of_the_defence_is_not_taken_for_divergence():

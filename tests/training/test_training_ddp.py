@@ -40,12 +40,7 @@ def test_one_process_is_left_alone():
 
 def run(command, env):
     """Run a launcher to its end, or end it with all that it has started; return its exit status and what it said."""
-    options = {
-        "stdout": subprocess.PIPE,
-        "stderr": subprocess.STDOUT,
-        "text": True,
-        "start_new_session": True,
-    }
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "start_new_session": True}
     with subprocess.Popen(command, env=env, **options) as process:
         try:
             said, _ = process.communicate(timeout=PATIENCE)
@@ -69,6 +64,4 @@ def test_two_processes_match_one(tmp_path):
     for rank in (0, 1):
         two = torch.load(tmp_path / "two" / f"rank{rank}.pt")
         torch.testing.assert_close(two["weights"], one["weights"], rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(
-            torch.tensor(two["history"]), torch.tensor(one["history"]), rtol=1e-4, atol=1e-5
-        )
+        torch.testing.assert_close(torch.tensor(two["history"]), torch.tensor(one["history"]), rtol=1e-4, atol=1e-5)

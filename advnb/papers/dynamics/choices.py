@@ -231,11 +231,7 @@ def _float32_or_landscape(precision: pd.DataFrame) -> Measured:
         f"then cover {percent['relative32']} and {percent['relative64']} of the range, constant steps "
         f"{percent['constant32']} and {percent['constant64']}; cosine between the gradient of float64 and the exact "
         f"one: {about(large['cosine64'].median(), 1)}"
-    ), {
-        **zero,
-        **covered.drop("constant32"),
-        "zero32_elsewhere": rows[rows["eps"] <= 100]["zero32"].max(),
-    }
+    ), {**zero, **covered.drop("constant32"), "zero32_elsewhere": rows[rows["eps"] <= 100]["zero32"].max()}
 
 
 def draw_variants(ax: Axes, rows: pd.DataFrame) -> None:
@@ -249,9 +245,7 @@ def draw_variants(ax: Axes, rows: pd.DataFrame) -> None:
         for rule, (colour, marker) in LOOKS.items():
             times = pick(cell, step=rule)["loss_half"].fillna(inf)
             if len(times):
-                low, middle, high = np.quantile(times, [0.25, 0.5, 0.75], method="nearest").clip(
-                    0.8, 2.2 * limit
-                )
+                low, middle, high = np.quantile(times, [0.25, 0.5, 0.75], method="nearest").clip(0.8, 2.2 * limit)
                 ax.plot([low, high], [y, y], color=colour, alpha=0.35, linewidth=4)
                 ax.plot(middle, y, marker, color=colour)
     for rule, (colour, marker) in LOOKS.items():

@@ -157,9 +157,7 @@ def _zeros(function: Callable[[Tensor], Tensor], grid: Tensor) -> Tensor:
 def _classify(problem: Problem, extrema: Tensor, crossings: Tensor) -> CirclePoints:
     """Say of each critical point of f, and of each crossing, what it is for L."""
     f = problem.f(at_angle(problem, extrema))
-    low = f < torch.maximum(
-        f.roll(1), f.roll(-1)
-    )  # extrema alternate: each is below both its neighbours or above
+    low = f < torch.maximum(f.roll(1), f.roll(-1))  # extrema alternate: each is below both its neighbours or above
     if len(extrema) == 2:
         low = f < f.roll(1)
     rising = problem.sign * problem.scalar.sign(f, problem.y) > 0  # does L rise with f here?
@@ -171,6 +169,4 @@ def _classify(problem: Problem, extrema: Tensor, crossings: Tensor) -> CirclePoi
     crossing = (torch.arange(len(theta)) >= len(extrema))[order]
     radial = (problem.f_gradient(delta) * delta).sum(-1)
     inward = problem.sign * problem.scalar.sign(problem.f(delta), problem.y) * radial > 0
-    return CirclePoints(
-        theta, minimum, problem.objective(delta), problem.f(delta), crossing, inward & ~crossing
-    )
+    return CirclePoints(theta, minimum, problem.objective(delta), problem.f(delta), crossing, inward & ~crossing)

@@ -46,9 +46,7 @@ class Problem:
         scalar_loss(self.loss)
         shape = (*self.a.shape, self.x.shape[-1])
         if self.W.shape != shape:
-            raise ValueError(
-                f"W must have the shape (..., m, d) of a and x, {shape}; got {tuple(self.W.shape)}"
-            )
+            raise ValueError(f"W must have the shape (..., m, d) of a and x, {shape}; got {tuple(self.W.shape)}")
         if self.y.shape != self.x.shape[:-1]:
             raise ValueError(
                 f"y must have one entry a net, shape {tuple(self.x.shape[:-1])}; got {tuple(self.y.shape)}"
@@ -239,9 +237,7 @@ def draw(
     generator = torch.Generator().manual_seed(seed)
     net = TwoLayer(d, m, activation="softplus", init="xavier", generator=generator, dtype=torch.float64)
     direction = torch.randn(d, generator=generator, dtype=torch.float64)
-    radius = scale * (
-        float(torch.rand((), generator=generator, dtype=torch.float64)) ** (1 / d) if inside else 1.0
-    )
+    radius = scale * (float(torch.rand((), generator=generator, dtype=torch.float64)) ** (1 / d) if inside else 1.0)
     x = direction / direction.norm() * radius
     problem = from_net(net, x, 0.0 if y is None else y, eps, loss=loss, convention=convention)
     if y is None:

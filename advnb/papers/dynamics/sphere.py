@@ -140,9 +140,7 @@ def critical_points(problem: Problem, starts: int = 200, *, seed: int = 0, toler
     points = newton(problem, uniform)
     good = points.residual <= tolerance * problem.gradient(uniform).norm(dim=-1).amax()
     distinct, hits = _distinct(points.select(good), 1e-5 * problem.eps)
-    return Census(
-        distinct, hits, float((hits == 1).sum()) / starts if len(hits) > 1 else 0.0, int((~good).sum())
-    )
+    return Census(distinct, hits, float((hits == 1).sum()) / starts if len(hits) > 1 else 0.0, int((~good).sum()))
 
 
 def _retract(problem: Problem, delta: Tensor, step: Tensor) -> Tensor:

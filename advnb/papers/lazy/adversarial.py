@@ -45,9 +45,7 @@ class Outcome:
 
 
 @torch.no_grad()
-def craft(
-    net: TwoLayer, x: Tensor, y: Tensor, budget: float, *, steps: int = 100, direction: str = "raw"
-) -> Tensor:
+def craft(net: TwoLayer, x: Tensor, y: Tensor, budget: float, *, steps: int = 100, direction: str = "raw") -> Tensor:
     """Return adversarial examples in the L2 ball of radius ``budget``: projected ascent from x on the logistic loss.
 
     ``"raw"`` adds alpha times the gradient, as Algorithm 1 writes; where |f| is large this gradient all but vanishes
@@ -66,9 +64,7 @@ def craft(
     radius = L2(budget)
     size = STEP_SHARE * budget / checks.count("steps", steps)
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", ZeroGradientWarning
-        )  # a raw gradient may vanish: that is the question here
+        warnings.simplefilter("ignore", ZeroGradientWarning)  # a raw gradient may vanish: that is the question here
         return ascend(gradient, x, radius, start=x, steps=steps, step_size=size,
                       direction=DIRECTIONS[direction])  # fmt: skip
 
@@ -188,9 +184,7 @@ def train_projected(
     return outcome
 
 
-def _check_training(
-    train: Split, projection: str, keep: str, reduction: str, radius: float, **counts: int
-) -> None:
+def _check_training(train: Split, projection: str, keep: str, reduction: str, radius: float, **counts: int) -> None:
     checks.choice("projection", projection, PROJECTIONS)
     checks.choice("keep", keep, ("projected", "released"))
     checks.choice("reduction", reduction, REDUCTIONS)

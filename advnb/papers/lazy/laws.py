@@ -87,9 +87,7 @@ def constants_by_dimension(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns).groupby(rows["d"]).median()
 
 
-def movement_law(
-    steps: ArrayLike, moved: ArrayLike, *, after: int | None = None
-) -> tuple[float, float, float]:
+def movement_law(steps: ArrayLike, moved: ArrayLike, *, after: int | None = None) -> tuple[float, float, float]:
     """Fit moved = a + b log(steps) from step ``after`` on; return a, b and the R^2 of the fit.
 
     ``after`` is the middle of the logarithmic axis unless given. Solving the law for the steps foresees when a radius
@@ -99,9 +97,7 @@ def movement_law(
     after = int(np.sqrt(t[-1])) if after is None else after
     late = t >= max(after, 1)
     if late.sum() < 3:
-        raise ValueError(
-            f"movement_law needs three recorded steps from step {after} on; got {int(late.sum())}"
-        )
+        raise ValueError(f"movement_law needs three recorded steps from step {after} on; got {int(late.sum())}")
     slope, intercept = np.polyfit(np.log(t[late]), y[late], 1)
     left = y[late] - intercept - slope * np.log(t[late])
     spread = ((y[late] - y[late].mean()) ** 2).sum()

@@ -21,9 +21,7 @@ MEAN, DEVIATION = 0.1307, 0.3081
 
 
 @lru_cache(maxsize=8)
-def digit_pair(
-    data: str, side: int, units: str, mode: str = "area", pair: tuple[int, int] = (0, 1)
-) -> Dataset:
+def digit_pair(data: str, side: int, units: str, mode: str = "area", pair: tuple[int, int] = (0, 1)) -> Dataset:
     """Return the two digits with labels -1 and +1, images as rows (n, side * side).
 
     ``data`` is "mnist" (12,665 training and 2,115 test images of zeros and ones) or "digits"; ``mode`` is how

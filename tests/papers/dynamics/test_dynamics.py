@@ -163,13 +163,7 @@ def two_opposite_units(y, convention, eps=2.0):
     """f = softplus(z) + softplus(-z) with z the first coordinate: 2 log(2 cosh(z / 2)), even in z."""
     W = torch.tensor([[1.0, 0.0], [-1.0, 0.0]], dtype=F64)
     return dynamics.Problem(
-        W,
-        torch.ones(2, dtype=F64),
-        torch.zeros(2, dtype=F64),
-        torch.tensor(y, dtype=F64),
-        eps,
-        "squared",
-        convention,
+        W, torch.ones(2, dtype=F64), torch.zeros(2, dtype=F64), torch.tensor(y, dtype=F64), eps, "squared", convention
     )
 
 
@@ -266,8 +260,7 @@ def test_newton_finds_critical_points_with_their_inertia(d, eps, convention):
 
         eye = torch.eye(d - 1, dtype=F64)
         second = torch.tensor(
-            [[value(a + b) - value(a - b) - value(b - a) + value(-a - b) for b in eye] for a in eye],
-            dtype=F64,
+            [[value(a + b) - value(a - b) - value(b - a) + value(-a - b) for b in eye] for a in eye], dtype=F64
         )
         assert int((torch.linalg.eigvalsh(second) < 0).sum()) == index
 
@@ -528,9 +521,7 @@ def test_shrinking_rate_does_not_begin_where_no_trajectory_has_arrived():
 
 def test_escape_stalls_where_the_residual_vanishes_and_only_in_the_minus_convention():
     def slopes(convention):
-        return [
-            counts.escape(scale=100.0, ratio=10.0, convention=convention, seed=s)["slope"] for s in range(6)
-        ]
+        return [counts.escape(scale=100.0, ratio=10.0, convention=convention, seed=s)["slope"] for s in range(6)]
 
     assert sorted(slopes("minus"))[2] < 0.01 and min(slopes("plus")) > 0.5
 

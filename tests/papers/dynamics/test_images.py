@@ -85,9 +85,7 @@ def test_cross_entropy_time_is_travel_plus_saturation(convention):
     there = scene(margin, torch.zeros(1, 5, dtype=F64), eps=4.0, convention=convention)
     sign = 1.0 if convention == "minus" else -1.0
     lr = 0.04
-    _, path = di.travel(
-        there, sign * 4.0 * w[None] / w.norm(), uphill=False, rule="constant", steps=3000, size=lr
-    )
+    _, path = di.travel(there, sign * 4.0 * w[None] / w.norm(), uphill=False, rule="constant", steps=3000, size=lr)
     assert path[0].item() == pytest.approx(4.0 * sign)
     target = torch.tensor([-2.0 * sign], dtype=F64)
     measured = int((sign * (path[:, 0] - target) <= 0).to(torch.int8).argmax())
@@ -102,9 +100,7 @@ def test_predicted_steps_foresee_the_escape_from_a_linear_margin(convention, sha
     w, margin = linear(1.0, offset=0.5)
     there = scene(margin, torch.zeros(1, 5, dtype=F64), eps=2.0, convention=convention)
     sign, lr = (1.0 if convention == "minus" else -1.0), 0.02
-    _, path = di.travel(
-        there, sign * 2.0 * w[None] / w.norm(), uphill=False, rule="constant", steps=2500, size=lr
-    )
+    _, path = di.travel(there, sign * 2.0 * w[None] / w.norm(), uphill=False, rule="constant", steps=2500, size=lr)
     floor = torch.tensor([0.5 - 2.0 * sign], dtype=F64)
     measured = di.escape_steps(there.objective(path), there.objective(floor), share).item()
     travel, saturation = di.predicted_steps(path[0], floor, torch.ones(1, dtype=F64), share, lr)
@@ -216,14 +212,7 @@ def test_slack_is_one_minus_the_cosine_to_the_gradient(angle):
 
 
 def draw(**changes) -> Scene:
-    settings = {
-        "data": "digits",
-        "version": "2017",
-        "scale": 10.0,
-        "ratio": 0.1,
-        "units": "norm",
-        "images": 4,
-    }
+    settings = {"data": "digits", "version": "2017", "scale": 10.0, "ratio": 0.1, "units": "norm", "images": 4}
     settings |= {"loss": "cross_entropy", "convention": "minus", "seed": 0}
     return di.draw_scene(**(settings | changes))
 
@@ -278,9 +267,7 @@ SMALL = {"data": "digits", "version": "2017", "units": "norm", "images": 2, "see
 
 
 def test_a_live_trial_is_a_function_of_its_parameters_and_seed():
-    trial = next(
-        t for t in di.FIG2.trials("live") if t.params["step"] == "relative" and t.params["scale"] == 10.0
-    )
+    trial = next(t for t in di.FIG2.trials("live") if t.params["step"] == "relative" and t.params["scale"] == 10.0)
     run = lambda seed: escape(**trial.params, seed=seed, device="cpu", dtype=F64)  # noqa: E731
     first = run(0)
     assert first == run(0) != run(1)
@@ -295,8 +282,7 @@ def test_per_image_gives_each_image_a_row_with_what_was_foreseen():
     assert len(rows) == 2 and list(rows["image"]) == [0, 1]
     assert set(rows["eps"]) == {1.0}  # 1000 * 0.001, whatever the rounding
     first = {
-        name: torch.tensor([rows[name][0]], dtype=F64)
-        for name in ("margin_start", "margin_floor", "gradient_clean")
+        name: torch.tensor([rows[name][0]], dtype=F64) for name in ("margin_start", "margin_floor", "gradient_clean")
     }
     travel, saturation = di.predicted_steps(*first.values(), share=0.5)
     assert rows["travel"][0] == pytest.approx(travel.item())
@@ -324,10 +310,7 @@ def test_the_laptop_grids_have_three_networks_and_images_enough(experiment):
     ("call", "message"),
     [
         (lambda: shown_steps("raw"), "rule must be one of 'constant', 'relative'; got 'raw'"),
-        (
-            lambda: start_from(None, None, climb="raw"),
-            "climb must be one of 'constant', 'relative'; got 'raw'",
-        ),
+        (lambda: start_from(None, None, climb="raw"), "climb must be one of 'constant', 'relative'; got 'raw'"),
     ],
 )
 def test_rules_that_are_not_known_are_refused(call, message):
@@ -361,9 +344,7 @@ def test_nearest_is_one_of_the_values_along_an_axis():
 
 
 def test_pick_keeps_the_rows_of_one_kind_of_run():
-    rows = pd.DataFrame(
-        {"climb": ["relative"] * 3, "step": ["constant", "constant", "relative"], "seed": [0, 1, 0]}
-    )
+    rows = pd.DataFrame({"climb": ["relative"] * 3, "step": ["constant", "constant", "relative"], "seed": [0, 1, 0]})
     assert list(pick(rows, SETTLED).index) == [0, 1]
     assert list(pick(rows, SETTLED, seed=1).index) == [1]
     assert list(pick(rows, seed=0).index) == [0, 2]

@@ -54,9 +54,7 @@ def test_widths_have_a_line_a_scale_and_a_cross_a_live_mean(ax):
 def test_the_circle_says_how_many_minima_it_marks(ax):
     landscape.draw_circle(ax, 30.0, "minus")
     marked = next(line for line in ax.lines if line.get_label() == "local minimum of L")
-    assert ax.get_title("left").startswith(
-        f"{len(marked.get_xdata())} minima of L on the circle of radius 30"
-    )
+    assert ax.get_title("left").startswith(f"{len(marked.get_xdata())} minima of L on the circle of radius 30")
 
 
 def test_a_panel_covers_the_disc_and_marks_what_it_counts(ax):

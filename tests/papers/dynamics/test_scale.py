@@ -153,12 +153,7 @@ def test_every_trajectory_of_the_paper_is_a_dot_at_the_foreseen_time(ax, fig2):
 def test_figure_3_names_the_network_that_learns_and_the_one_that_became_constant(ax, fig3):
     draw_training(ax, fig3, 10.0, 100, "constant")
     names = list(curves(ax))
-    assert [name.split(":")[0] for name in names] == [
-        "r = 10",
-        "r = 0.1",
-        "r = 0.001",
-        "a network that learns",
-    ]
+    assert [name.split(":")[0] for name in names] == ["r = 10", "r = 0.1", "r = 0.001", "a network that learns"]
     assert "nothing to cover" in names[0] and len(curves(ax)[names[0]].get_xdata()) == 0
     assert "accuracy 1.00" in names[-1] and "margin range" in names[-1]
     assert "epoch 100" in ax.get_title()

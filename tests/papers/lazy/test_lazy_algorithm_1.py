@@ -131,26 +131,20 @@ class TestTraining:
     def test_only_projection_keeps_the_weights_in_the_ball(self, projection):
         net, split = scene(5)
         start = net.weight.detach().clone()
-        train_projected(
-            net, split, 0.05, 0.1, epochs=10, lr=0.5, steps=5, reduction="sum", projection=projection
-        )
+        train_projected(net, split, 0.05, 0.1, epochs=10, lr=0.5, steps=5, reduction="sum", projection=projection)
         assert (ball.movement(net.weight.detach(), start).max() <= 0.1) == (projection != "none")
 
     def test_the_released_code_keeps_weights_outside(self):
         net, split = scene(5)
         start = net.weight.detach().clone()
-        outcome = train_projected(
-            net, split, 0.05, 0.1, epochs=10, lr=0.5, steps=5, reduction="sum", keep="released"
-        )
+        outcome = train_projected(net, split, 0.05, 0.1, epochs=10, lr=0.5, steps=5, reduction="sum", keep="released")
         assert ball.movement(net.weight.detach(), start).max() > 0.1
         assert outcome.before != outcome.accuracy
 
     def test_robust_training_helps(self):
         """Two pairs of points: far apart along the first axis, or close together along the second."""
         x = torch.tensor([[0.6, 0.05], [0.6, -0.05]], dtype=F64).repeat(20, 1)
-        x = torch.cat([x, -x]) + 0.05 * torch.randn(
-            80, 2, generator=torch.Generator().manual_seed(0), dtype=F64
-        )
+        x = torch.cat([x, -x]) + 0.05 * torch.randn(80, 2, generator=torch.Generator().manual_seed(0), dtype=F64)
         split = Split(x, x[:, 0].sign())
         rates = {}
         for budget in (1e-6, 0.4):
@@ -242,9 +236,7 @@ class TestVariants:
     def test_versus_compares_within_a_seed(self, table):
         for other, gain in ((("each step",), 0.01), (("each epoch", "unit"), 0.02), (("never",), 0.4)):
             found = versus(table, *other)
-            assert found.index.names == ["d", "budget", "seed"] and found.to_numpy() == pytest.approx(
-                [gain] * 2
-            )
+            assert found.index.names == ["d", "budget", "seed"] and found.to_numpy() == pytest.approx([gain] * 2)
 
     def test_the_picture_has_a_row_a_variant(self, table):
         axes = Figure().subplots(1, 2)
@@ -264,9 +256,7 @@ class TestVariants:
         points = pd.DataFrame({"relative": [0.5, 2.0], "worst": [1.0, 0.0]})
         drawings.draw_beyond(axes, table, points, law)
         chain = axes[0].get_lines()[0]
-        assert chain.get_xdata() == pytest.approx([10.5, 10.9]) and chain.get_ydata() == pytest.approx(
-            [0.505, 0.905]
-        )
+        assert chain.get_xdata() == pytest.approx([10.5, 10.9]) and chain.get_ydata() == pytest.approx([0.505, 0.905])
         _, free = axes[1].get_lines()
         assert free.get_xdata() == pytest.approx([0.12 / law.budget(10.9, 100)] * 2)
         assert free.get_ydata() == pytest.approx([0.9, 0.91])

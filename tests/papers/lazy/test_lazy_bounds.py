@@ -33,18 +33,14 @@ class TestByHand:
     def test_flip_probabilities(self):
         assert bounds.flip_probability(math.exp(2), 0.25) == pytest.approx(0.5 + math.exp(-2))
         eps = 2 * math.exp(-4)
-        assert bounds.flip_probability_nearby(4, 0.1, 0.5, eps) == pytest.approx(
-            2 * eps * 10 + (1.5 + eps) * 0.1
-        )
+        assert bounds.flip_probability_nearby(4, 0.1, 0.5, eps) == pytest.approx(2 * eps * 10 + (1.5 + eps) * 0.1)
         assert mended.flip_probability(0.5) == pytest.approx(1 / 6)
 
     def test_gradient(self):
         gamma = 8 * math.exp(-4)  # log(8/gamma) = 4, log(4/gamma) = 4 - log 2
         t = 4 - math.log(2)
         first = math.sqrt((0.5 - math.sqrt(2 * t / 400) - t / 400) * (400 - 5 * math.sqrt(1600)))
-        last = math.sqrt((1 + math.sqrt(t / 2)) / 20) * math.sqrt(
-            400 + 4 * math.sqrt(400 * (4 + math.log(400)))
-        )
+        last = math.sqrt((1 + math.sqrt(t / 2)) / 20) * math.sqrt(400 + 4 * math.sqrt(400 * (4 + math.log(400))))
         assert bounds.gradient(400, 400, 1.0, gamma) == pytest.approx(first - 1 - last)
         assert bounds.gradient(25, 1000, 1.0) == -math.inf  # 25 < 25 log(8 / 0.05)
         assert bounds.gradient(1000, 10, 1.0) == -math.inf
@@ -177,9 +173,7 @@ class TestMeasured:
     def test_the_extremes_are_attained(self):
         net, x = start(1, 4, 60)
         radius, direction = 0.4, x[0]
-        pushed = {
-            side: net.weight.detach() + side * radius * net.signs[:, None] * direction for side in (1, -1)
-        }
+        pushed = {side: net.weight.detach() + side * radius * net.signs[:, None] * direction for side in (1, -1)}
         values = [((x @ weight.T).relu() @ net.signs / 60**0.5).abs().item() for weight in pushed.values()]
         assert measured.largest_value(net, x, radius).item() == pytest.approx(max(values))
 
@@ -236,9 +230,7 @@ class TestMeasured:
 
     def test_errors(self):
         net, x = start(0, 4, 5)
-        with pytest.raises(
-            TypeError, match="net must be a TwoLayer network with activation 'relu' and no biases"
-        ):
+        with pytest.raises(TypeError, match="net must be a TwoLayer network with activation 'relu' and no biases"):
             measured.sign_flips(TwoLayer(4, 5, bias=True, dtype=F64), x, 1.0)
         with pytest.raises(ValueError, match="radius must be a finite number above 0"):
             measured.largest_value(net, x, 0.0)

@@ -11,17 +11,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from advnb.experiments import load
-from advnb.papers.lazy.bounds import (
-    at,
-    at_paper,
-    drawings,
-    measured,
-    mended,
-    printed,
-    trials,
-    uniform,
-    worst_cases,
-)
+from advnb.papers.lazy.bounds import at, at_paper, drawings, measured, mended, printed, trials, uniform, worst_cases
 from advnb.papers.lazy.bounds.claims import speaks_at_c0
 from advnb.papers.lazy.bounds.tables import C0, law
 from advnb.papers.lazy.repairs import drawings as repaired

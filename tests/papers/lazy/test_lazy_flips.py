@@ -41,10 +41,7 @@ def test_the_summary_by_hand():
     assert (row["eta"], row["norm"], row["gradient"], row["value"]) == (2.0, 2.0, 1.0, 2.0)
     assert row["relative"] == pytest.approx((3 / 5 + 1) / 2)
     assert row["norm_released"] == 1.5 and row["flippable"] == 1.0  # the second example was wrong already
-    reached = (
-        [c >= 3 / 5 * 2**0.5 for c in STEP_LENGTHS],
-        [c >= 2**0.5 for c in STEP_LENGTHS],
-    )
+    reached = ([c >= 3 / 5 * 2**0.5 for c in STEP_LENGTHS], [c >= 2**0.5 for c in STEP_LENGTHS])
     assert row["success"] == [(a + b) / 2 for a, b in zip(*reached, strict=True)]
     assert row["robust_error"] == [(a + 1) / 2 for a in reached[0]]
 

@@ -7,14 +7,7 @@ import torch
 
 from advnb.flip import minimal_flip
 from advnb.models import TwoLayer
-from advnb.papers.lazy.laws import (
-    Law,
-    constants_by_dimension,
-    fit_law,
-    foreseen,
-    movement_law,
-    steps_to_reach,
-)
+from advnb.papers.lazy.laws import Law, constants_by_dimension, fit_law, foreseen, movement_law, steps_to_reach
 
 
 def rows(kappa, phi, length=3.0):

@@ -98,10 +98,7 @@ def both(n=400):
 class TestTables:
     def test_cells_say_where_they_are(self):
         table = both()
-        assert table.groupby("panel")["d"].unique().map(sorted).to_dict() == {
-            "left": [100, 400],
-            "right": [784],
-        }
+        assert table.groupby("panel")["d"].unique().map(sorted).to_dict() == {"left": [100, 400], "right": [784]}
         right = table.query("panel == 'right'")
         assert np.allclose(right["c0"], right["radius"] * right["m"] ** 0.5)
 
@@ -130,12 +127,7 @@ class TestTables:
         stored = pd.DataFrame({"side": [4, 5], "seed": 0, "budgets": [[0.1, 0.2]] * 2,
                                "ceiling": [np.array([1.0, 0.5]), np.array([0.9, 0.4])]})  # fmt: skip
         rows = ceilings(stored)
-        assert rows.to_numpy().tolist() == [
-            [16, 0.1, 0, 1],
-            [16, 0.2, 0, 0.5],
-            [25, 0.1, 0, 0.9],
-            [25, 0.2, 0, 0.4],
-        ]
+        assert rows.to_numpy().tolist() == [[16, 0.1, 0, 1], [16, 0.2, 0, 0.5], [25, 0.1, 0, 0.9], [25, 0.2, 0, 0.4]]
 
     def test_over_seeds_averages_each_seed_first(self):
         table = pd.DataFrame({"seed": [0, 0, 0, 1], "worst": [0.1, 0.1, 0.1, 0.5]})
@@ -146,9 +138,7 @@ class TestTables:
 
 class TestReading:
     def test_robust_accuracy_between_the_points(self):
-        table = pd.DataFrame(
-            {"c0": [2.0, 1.0, 1.0, 3.0], "m": 7, "seed": [0, 0, 1, 1], "worst": [0.4, 0.8, 1.0, 0.0]}
-        )
+        table = pd.DataFrame({"c0": [2.0, 1.0, 1.0, 3.0], "m": 7, "seed": [0, 0, 1, 1], "worst": [0.4, 0.8, 1.0, 0.0]})
         assert claims.at(table, "c0", "m", 1.5)["worst"].tolist() == pytest.approx([0.6, 0.75])
 
     def test_after_scales_with_the_root_of_d(self):

@@ -31,9 +31,7 @@ def rows():
     grid = [(c0, m, d, seed) for c0 in (10.0, 40.0) for m in (100, 1000) for d in D for seed in (0, 1)]
     table = pd.DataFrame(grid, columns=["radius", "m", "d", "seed"]).assign(reached=True)
     c0, d = table["radius"], table["d"]
-    return table.assign(
-        moved=c0, relative=LAW.relative(c0, d), gradient=LAW.gradient(c0, d), eta=LAW.eta(c0, d)
-    )
+    return table.assign(moved=c0, relative=LAW.relative(c0, d), gradient=LAW.gradient(c0, d), eta=LAW.eta(c0, d))
 
 
 def curves(ax):

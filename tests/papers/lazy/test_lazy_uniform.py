@@ -70,9 +70,7 @@ def test_what_the_bound_depends_on():
     # of order d^(1/4) sqrt(log m), where the printed bound has d^(3/8) log(md)^(1/2) log(d)^(1/8)
     far = uniform.gradient_change(1e24, 1e24**2.4, 1.0)
     root = math.sqrt(math.log(1e24**2.4))
-    assert far.total / (1e6 * root) == pytest.approx(
-        one.total / (10**1.5 * math.sqrt(math.log(1e6**2.4))), rel=0.25
-    )
+    assert far.total / (1e6 * root) == pytest.approx(one.total / (10**1.5 * math.sqrt(math.log(1e6**2.4))), rel=0.25)
 
 
 @pytest.mark.parametrize("gamma", [0.5, 0.05, 1e-6])
@@ -128,11 +126,7 @@ def test_speaks_from(speaks):
 @pytest.mark.parametrize(("name", "of"), [("gradient", bounds), ("gradient_mended", mended)])
 def test_the_gradient_is_positive_from_there_on(speaks, name, of):
     d = 10 ** speaks[name]
-    assert (
-        of.gradient(d * 1.001, (d * 1.001) ** 2.4, 10.0)
-        > 0
-        >= of.gradient(d * 0.999, (d * 0.999) ** 2.4, 10.0)
-    )
+    assert of.gradient(d * 1.001, (d * 1.001) ** 2.4, 10.0) > 0 >= of.gradient(d * 0.999, (d * 0.999) ** 2.4, 10.0)
 
 
 def test_shares():
@@ -143,9 +137,7 @@ def test_shares():
     assert found["nearby"][0] == pytest.approx(found["flips"][0] * (1 + 200**-0.5))
     assert 0.68 < found["nearby"][1] < 1
     assert found["lost"] == tuple(1 - of.gradient(d, m, c0) / 10 for of in (bounds, mended))
-    assert (
-        found["change"][1] < found["change"][0] == pytest.approx(bounds.gradient_change(d, m, c0).total / 10)
-    )
+    assert found["change"][1] < found["change"][0] == pytest.approx(bounds.gradient_change(d, m, c0).total / 10)
     assert found["step"] == (math.inf, math.inf)
     assert uniform.shares(1e12, 1e30, 1.0)["step"][1] < 1e-3
 
@@ -194,9 +186,7 @@ class TestMeasured:
         assert high.item() == pytest.approx(2.2)
         assert measured.change_along(net, x, -delta, r, 0.05).low.item() == 0  # on at both, too far to switch
         with torch.no_grad():
-            net.weight.copy_(
-                torch.tensor([[0.02, 0.02]])
-            )  # on at both, 0.02 and 0.01; either full move goes too far
+            net.weight.copy_(torch.tensor([[0.02, 0.02]]))  # on at both, 0.02 and 0.01; either full move goes too far
         low, high = measured.change_along(net, x, delta, r, 0.5)
         assert low.item() == pytest.approx(0.02)  # moved along x by -0.015: 0.005 and -0.005
         assert high.item() == pytest.approx(0.52)

@@ -105,9 +105,7 @@ def _general_loss(other: pd.DataFrame) -> Measured:
         str(name): [exponent(part, "eta", field, by="net") for field in ("steps", "distance")]
         for name, part in by_net(other[other["converged"] == 1.0]).groupby("loss")
     }
-    said = "; ".join(
-        f"{name}: steps {steps}, distance {distance}" for name, (steps, distance) in fits.items()
-    )
+    said = "; ".join(f"{name}: steps {steps}, distance {distance}" for name, (steps, distance) in fits.items())
     return f"{said} (exponents of η)", {
         "steps_low": [steps.low for steps, _ in fits.values()],
         "steps_high": [steps.high for steps, _ in fits.values()],

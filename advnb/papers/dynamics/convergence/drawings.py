@@ -55,10 +55,7 @@ def draw_shrinking(ax: Axes, ratio: float) -> None:
     z = math.ceil(2 / (beta * ETA))
     steps = min(10 * z, 1500)
     time = z + np.arange(steps + 1)
-    for name, size, look in (
-        ("shrinking", shrinking(beta, z), "measured"),
-        ("constant", 2 / (beta * z), "bound"),
-    ):
+    for name, size, look in (("shrinking", shrinking(beta, z), "measured"), ("constant", 2 / (beta * z), "bound")):
         path = pgd(problem, near, steps=steps, step_size=size).delta
         squares = ((path - minimum) ** 2).sum(-1)[:, 0]
         ax.loglog(time, squares.clamp_min(1e-32), **(figures.line(look) | {"marker": ""}), label=name)

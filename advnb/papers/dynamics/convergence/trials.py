@@ -112,9 +112,7 @@ def shrinking_rate(
     eta = 0.1 * eps**2
     path, stop = run_until_stationary(problem, in_ball(problem, starts, seed=seed), eta, limit=limit)
     if (stop < 0).any():
-        late = (
-            f"{int((stop < 0).sum())} of {starts} starts have not arrived after {len(path.delta) - 1} steps"
-        )
+        late = f"{int((stop < 0).sum())} of {starts} starts have not arrived after {len(path.delta) - 1} steps"
         raise RuntimeError(f"{late}: D_s begins where PGD first has ||Gamma|| <= sqrt(eta); limit is {limit}")
     start = path.delta[stop, torch.arange(starts)]
     target: SpherePoints = newton(problem, pgd(problem, path.end, steps=500, step_size=eta).end)
@@ -132,14 +130,10 @@ def shrinking_rate(
         "mu": mu,
         "beta": beta,
         "z": z,
-        "slope": _slope(time[keep].log(), distance[keep].mean(-1).log())
-        if int(keep.sum()) > 20
-        else math.nan,
+        "slope": _slope(time[keep].log(), distance[keep].mean(-1).log()) if int(keep.sum()) > 20 else math.nan,
         "predicted": -4 / beta_ratio,
         "condition": schedule_condition(schedule, beta),
-        "largest_over_eta": float(
-            (distance.amax(-1) / torch.tensor([schedule(s) for s in range(len(time))])).max()
-        ),
+        "largest_over_eta": float((distance.amax(-1) / torch.tensor([schedule(s) for s in range(len(time))])).max()),
         "s": every.tolist(),
         "D": distance[every].mean(-1).tolist(),
         "constant": ((same.end - target.delta) ** 2).sum(-1).mean().item(),
@@ -197,12 +191,7 @@ COROLLARY_3_1 = float64(
             for d, m in SIZES[:2]
         ],
         "full": [
-            {
-                "d": d,
-                "m": m,
-                "eps": [0.05, 0.2],
-                "beta_ratio": [0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 16.0, 32.0],
-            }
+            {"d": d, "m": m, "eps": [0.05, 0.2], "beta_ratio": [0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 16.0, 32.0]}
             for d, m in SIZES
         ],
     },

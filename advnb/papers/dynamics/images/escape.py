@@ -12,14 +12,7 @@ from advnb import checks
 from advnb.experiments import Experiment, Tolerance
 from advnb.papers.dynamics.images.maximum import local_maximum
 from advnb.papers.dynamics.images.scene import Scene, draw_scene
-from advnb.papers.dynamics.images.steps import (
-    LEARNING_RATE,
-    RELATIVE_STEP,
-    RULES,
-    escape_steps,
-    shrinking,
-    travel,
-)
+from advnb.papers.dynamics.images.steps import LEARNING_RATE, RELATIVE_STEP, RULES, escape_steps, shrinking, travel
 
 STEPS = {"constant": 1000, "relative": 400}
 """Steps of a trajectory: the paper's 1000, and eight times across the ball."""
@@ -37,9 +30,7 @@ CONSTANT, SETTLED, RELATIVE = ("constant", "constant"), ("relative", "constant")
 Numbers = dict[str, Any]
 
 
-def escape(
-    *, climb: str, step: str, seed: int, dtype: torch.dtype, lr: float = LEARNING_RATE, **scene: Any
-) -> Numbers:
+def escape(*, climb: str, step: str, seed: int, dtype: torch.dtype, lr: float = LEARNING_RATE, **scene: Any) -> Numbers:
     """Trial of Figure 2: climb to a local maximum of L from a random start, then run downhill (section 5.1, B.1).
 
     ``climb="constant"`` is the paper's way up, 1000 steps at learning rate ``lr``; ``"relative"`` takes shrinking

@@ -48,9 +48,7 @@ def local_maximum(
     worst, beaten = torch.full_like(margin, -torch.inf), torch.zeros_like(margin)
     for k in range(circles):
         noise = torch.randn(delta.shape, generator=generator, dtype=delta.dtype).to(delta.device)
-        use_noise = (k > 0) | (
-            steep.norm(dim=1, keepdim=True) <= 1e-9 * grad.flatten(1).norm(dim=1, keepdim=True)
-        )
+        use_noise = (k > 0) | (steep.norm(dim=1, keepdim=True) <= 1e-9 * grad.flatten(1).norm(dim=1, keepdim=True))
         tangent = _tangent(torch.where(use_noise, noise, steep), normal)
         tangent = tangent / tangent.norm(dim=1, keepdim=True)
         ends = [arm * (math.cos(arc) * normal + s * math.sin(arc) * tangent) for s in (1, -1)]

@@ -242,10 +242,7 @@ def _width(widths: pd.DataFrame) -> Measured:
 )
 def _another_seed(panels: pd.DataFrame) -> Measured:
     order = panels.pivot_table(index="seed", columns=["scale", "ratio"], values="minus")
-    rises, falls = (
-        order[100.0, 10.0] > order[0.01, 10.0],
-        order[100.0, 10.0] < order[0.01, 10.0],
-    )
+    rises, falls = (order[100.0, 10.0] > order[0.01, 10.0], order[100.0, 10.0] < order[0.01, 10.0])
     return (
         f"more minima at scale 100 than at scale 0.01 (ratio 10) in {share(rises)} of networks, fewer in "
         f"{share(falls)}",

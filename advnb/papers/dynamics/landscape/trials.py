@@ -11,10 +11,7 @@ from torch import Tensor
 
 from advnb.papers.dynamics.circle import CirclePoints, at_angle, circle_points, f_slope
 from advnb.papers.dynamics.descent import Path, pgd
-from advnb.papers.dynamics.lemmas.quantities import (
-    ball_constants,
-    uncrossed,
-)
+from advnb.papers.dynamics.lemmas.quantities import ball_constants, uncrossed
 from advnb.papers.dynamics.problem import Problem, draw, in_ball
 from advnb.papers.dynamics.settings import Numbers, float64
 from advnb.papers.dynamics.sphere import critical_points, minima
@@ -24,14 +21,7 @@ LEARNING_RATES = tuple(10.0**k for k in range(-6, 4))
 
 
 def landscape(
-    *,
-    scale: float,
-    ratio: float,
-    m: int,
-    seed: int,
-    device: str = "cpu",
-    y: float = 1.0,
-    loss: str = "squared",
+    *, scale: float, ratio: float, m: int, seed: int, device: str = "cpu", y: float = 1.0, loss: str = "squared"
 ) -> Numbers:
     """One panel of Figures 1, 4 and 5 as numbers: the local minima on the circle, for both conventions.
 
@@ -57,14 +47,7 @@ def landscape(
 
 
 def count_against_eps(
-    *,
-    scale: float,
-    m: int,
-    seed: int,
-    device: str = "cpu",
-    low: float = -2.0,
-    high: float = 3.0,
-    points: int = 26,
+    *, scale: float, m: int, seed: int, device: str = "cpu", low: float = -2.0, high: float = 3.0, points: int = 26
 ) -> Numbers:
     """Theorem 5.1 at one net: minima on the circle for log10(eps) from ``low`` to ``high``, with ||x|| =
     ``scale`` held.
@@ -92,9 +75,7 @@ def count_against_eps(
     }
 
 
-def count_on_sphere(
-    *, d: int, m: int, eps: float, seed: int, device: str = "cpu", starts: int = 100
-) -> Numbers:
+def count_on_sphere(*, d: int, m: int, eps: float, seed: int, device: str = "cpu", starts: int = 100) -> Numbers:
     """Theorem 5.1 and the claim of section 4 that there are no saddles, for d > 2, by multi-start Newton.
 
     The target is out of f's reach. ``minima`` is a lower bound on their number; ``unseen`` the estimated
@@ -216,10 +197,7 @@ def general_loss(*, loss: str, scale: float, ratio: float, m: int, seed: int, de
 FIGURE_1 = float64(
     "figure_1",
     landscape,
-    {
-        scale: {"scale": [0.01, 1.0, 100.0], "ratio": [0.1, 1.0, 10.0], "m": 16}
-        for scale in ("live", "laptop", "full")
-    },
+    {scale: {"scale": [0.01, 1.0, 100.0], "ratio": [0.1, 1.0, 10.0], "m": 16} for scale in ("live", "laptop", "full")},
     {"live": 20, "laptop": 200, "full": 2000},
 )
 
@@ -238,11 +216,7 @@ FIGURE_4 = float64(
     landscape,
     {
         "live": {"scale": [0.01, 1.0, 100.0], "ratio": 10.0, "m": [4, 16, 64]},
-        "laptop": {
-            "scale": [0.01, 1.0, 10.0, 100.0],
-            "ratio": 10.0,
-            "m": [4, 8, 16, 32, 64, 128, 256],
-        },
+        "laptop": {"scale": [0.01, 1.0, 10.0, 100.0], "ratio": 10.0, "m": [4, 8, 16, 32, 64, 128, 256]},
         "full": {"scale": [0.01, 0.1, 1.0, 10.0, 100.0], "ratio": 10.0, "m": [4, 16, 64, 256, 1024, 4096]},
     },
     {"live": 10, "laptop": 50, "full": 300},
@@ -265,11 +239,7 @@ THEOREM_5_1_HIGH = float64(
     {
         "live": {"d": [3, 8], "m": 256, "eps": [0.1, 1.0, 10.0, 100.0]},
         "laptop": {"d": [3, 4, 8, 16], "m": [64, 256], "eps": [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0]},
-        "full": {
-            "d": [3, 4, 8, 16, 32],
-            "m": [64, 1024, 8192],
-            "eps": [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0],
-        },
+        "full": {"d": [3, 4, 8, 16, 32], "m": [64, 1024, 8192], "eps": [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0]},
     },
     {"live": 3, "laptop": 10, "full": 50},
 )

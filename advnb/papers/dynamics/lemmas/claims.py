@@ -264,8 +264,5 @@ def _stays(steps: pd.DataFrame) -> Measured:
     later, monotone = near["a7_distance_over_root_eta"], near["a7_monotone"] == 1
     return (
         f"largest later distance {about(later.max(), 1)} √η; the distance never grows in {share(monotone)} of runs",
-        {
-            "later_over_first": (later / near["a6_distance_over_root_eta"]).max(),
-            "monotone": monotone.mean(),
-        },
+        {"later_over_first": (later / near["a6_distance_over_root_eta"]).max(), "monotone": monotone.mean()},
     )

@@ -69,9 +69,7 @@ class ChordTerms:
 def chord_terms(problem: Problem, delta: Tensor, delta_0: Tensor) -> ChordTerms:
     """The quantities of Lemmas A.3 and A.4 for points (n, d) on the sphere."""
     chord, eps = delta - delta_0, problem.eps
-    radial = (
-        tangent_part(delta, delta_0) / eps
-    )  # the tangent direction at delta that sees most of T0's normal
+    radial = tangent_part(delta, delta_0) / eps  # the tangent direction at delta that sees most of T0's normal
     cross = torch.maximum(radial.norm(dim=-1), tangent_part(delta_0, delta).norm(dim=-1) / eps)
     return ChordTerms(
         normal_part(delta_0, chord).norm(dim=-1),

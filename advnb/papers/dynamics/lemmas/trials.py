@@ -93,9 +93,9 @@ def _avoids_maxima(problem: Problem, path: Path, eta: float) -> Numbers:
     inside = 1 - eta / floor**2
     if inside < 0:
         return result
-    result["l45_condition"] = (
-        math.acos(max(-1.0, min(1.0, constants.cosine_min))) + math.acos(inside**0.5)
-    ) / (math.pi / 4)
+    result["l45_condition"] = (math.acos(max(-1.0, min(1.0, constants.cosine_min))) + math.acos(inside**0.5)) / (
+        math.pi / 4
+    )
     for name, level in (("section4", 1 - math.sqrt(eta) / floor), ("appendix", math.sqrt(inside))):
         bad, good = surface & (angle <= -level), surface & (angle >= level)
         arrived = good.int().cummax(0).values.bool()
@@ -198,9 +198,7 @@ STEP_LEMMAS = float64(
             *({"d": d, "m": m, "eps": 0.2, "eta_ratio": [0.3, 0.1, 0.03]} for d, m in SIZES),
             *({"d": d, "m": m, "eps": 0.05, "eta_ratio": [0.3, 0.1]} for d, m in SIZES[:2]),
         ],
-        "full": [
-            {"d": d, "m": m, "eps": [0.02, 0.05, 0.2], "eta_ratio": [0.3, 0.1, 0.03, 0.01]} for d, m in SIZES
-        ],
+        "full": [{"d": d, "m": m, "eps": [0.02, 0.05, 0.2], "eta_ratio": [0.3, 0.1, 0.03, 0.01]} for d, m in SIZES],
     },
     {"live": 3, "laptop": 5, "full": 40},
 )

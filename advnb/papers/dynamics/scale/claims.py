@@ -66,9 +66,7 @@ def of_paper(state: pd.DataFrame, scale: float, *, largest: bool | None = None) 
 
 def change(state: pd.DataFrame, epoch: int, rule: str = "constant") -> pd.Series[float]:
     """Escape time at an epoch over that at epoch 0, network by network."""
-    times = state.pivot_table(
-        index=["setting", "seed"], columns="epoch", values=f"half, {rule}", aggfunc="first"
-    )
+    times = state.pivot_table(index=["setting", "seed"], columns="epoch", values=f"half, {rule}", aggfunc="first")
     return times[epoch] / times[0]
 
 
@@ -286,9 +284,7 @@ def _learning(fig3: pd.DataFrame) -> Measured:
     statement="Figure 3 (caption, last sentence)",
     says="the influence of training is more significant on large input scales",
     evidence="dynamics.fig3",
-    holds=lambda range_left_10, no_range_01, others_change: (
-        range_left_10 == no_range_01 == 0 and others_change <= 0.5
-    ),
+    holds=lambda range_left_10, no_range_01, others_change: range_left_10 == no_range_01 == 0 and others_change <= 0.5,
     verdict="reproduced in part",
     why="at ratio 10 the network of the large scale is exactly constant after ten epochs, that of the small scale only "
     "nearly so after a hundred; at smaller ratios training changes neither",

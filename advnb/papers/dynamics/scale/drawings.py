@@ -58,12 +58,7 @@ def draw_objective(ax: Axes, fig2: pd.DataFrame, scale: float) -> None:
     """A panel of Figure 2 as the paper draws it: L along the way down, of one image in one network, a curve a ratio."""
     for colour, ratio in zip(figures.CYCLE, RATIOS, strict=False):
         trial = pick(fig2, CONSTANT, convention="minus", scale=scale, ratio=ratio, seed=0).iloc[0]
-        ax.plot(
-            shown_steps("constant"),
-            objective(trial["path"][0], "minus"),
-            color=colour,
-            label=f"r = {ratio:g}",
-        )
+        ax.plot(shown_steps("constant"), objective(trial["path"][0], "minus"), color=colour, label=f"r = {ratio:g}")
     ax.set(title=f"({'abc'[SCALES.index(scale)]}) input scale {scale:g}", xlabel="step")
 
 
@@ -92,12 +87,7 @@ def draw_training(ax: Axes, fig3: pd.DataFrame, scale: float, epoch: int, rule: 
         both = zip(trials[f"{rule}_path"], trials[f"{rule}_margin_floor"], strict=True)
         shares = np.concatenate([covered(path[e], floor[e], "minus") for path, floor in both])
         shares = shares[~np.isnan(shares).any(axis=1)]
-        fields = (
-            "train_accuracy",
-            "constant_gradient_clean",
-            "relative_margin_peak",
-            "relative_margin_floor",
-        )
+        fields = ("train_accuracy", "constant_gradient_clean", "relative_margin_peak", "relative_margin_floor")
         accuracy, gradient, top, floors = (np.stack(trials[field].to_list())[:, e] for field in fields)
         name += f": accuracy {np.median(accuracy):.2f}"
         if len(shares) == 0:

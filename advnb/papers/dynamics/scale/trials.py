@@ -38,14 +38,7 @@ def along_training(
     fields of :func:`run_escape` that Figure 3 needs, with the step rule in front. ``choices`` are the other arguments
     of :func:`draw_scene`.
     """
-    shared: Numbers = {
-        "data": data,
-        "scale": scale,
-        "units": units,
-        "seed": seed,
-        "device": device,
-        "dtype": dtype,
-    }
+    shared: Numbers = {"data": data, "scale": scale, "units": units, "seed": seed, "device": device, "dtype": dtype}
     scene = draw_scene(loss="cross_entropy", convention="minus", **shared, **choices)
 
     def drawn(part: Split, count: int, seed: int) -> Split:
@@ -71,9 +64,7 @@ def along_training(
 
 
 @torch.no_grad()
-def _accuracies(
-    net: nn.Module, train: Split, test: Split, initial: Tensor, ball: L2, seed: int
-) -> dict[str, float]:
+def _accuracies(net: nn.Module, train: Split, test: Split, initial: Tensor, ball: L2, seed: int) -> dict[str, float]:
     logits = net(train.x)
     weights = nn.utils.parameters_to_vector(net.parameters())
     generator = torch.Generator().manual_seed(seed)

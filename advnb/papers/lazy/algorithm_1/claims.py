@@ -28,9 +28,7 @@ CELL = ["d", "m", "c0", "budget"]
 def variants(runs: pd.DataFrame) -> pd.DataFrame:
     """Return the stored variants of Algorithm 1 with ``d``, and in ``projected`` when the weights are drawn back."""
     table = cells(algorithm_1=runs).fillna({"keep": "projected"})
-    return table.assign(
-        projected=[PROJECTED[pair] for pair in zip(table["projection"], table["keep"], strict=True)]
-    )
+    return table.assign(projected=[PROJECTED[pair] for pair in zip(table["projection"], table["keep"], strict=True)])
 
 
 def versus(table: pd.DataFrame, projected: str, direction: str = "raw") -> pd.Series:
@@ -88,9 +86,7 @@ def _pgd(left: pd.DataFrame, right: pd.DataFrame, masking: pd.DataFrame) -> Meas
 )
 def _projection(runs: pd.DataFrame) -> Measured:
     table = variants(runs)
-    by_step, by_unit = (
-        versus(table, *other).abs().max() for other in (("each step", "raw"), ("each epoch", "unit"))
-    )
+    by_step, by_unit = (versus(table, *other).abs().max() for other in (("each step", "raw"), ("each epoch", "unit")))
     return (
         "change of robust accuracy in the cell and seed where it is largest: projecting after each step "
         f"{at_most(by_step, 0.01)}; unit gradients {at_most(by_unit, 0.01)}"
@@ -175,9 +171,4 @@ def _beyond(runs: pd.DataFrame, left: pd.DataFrame, right: pd.DataFrame) -> Meas
         f"d = 400, R = 0.3, m = 1000: robust accuracy {at_most(inside['worst'].max(), 0.02)} within C0 = 10; "
         f"without projection {over_seeds(freed, 'worst')} at C0 = {interval(moved.min(), moved.max())}; "
         f"at most {about(share)} of the law's budget at the C0 reached"
-    ), {
-        "inside": inside["worst"].max(),
-        "freed": freed["worst"].min(),
-        "reached": moved.min(),
-        "share": share,
-    }
+    ), {"inside": inside["worst"].max(), "freed": freed["worst"].min(), "reached": moved.min(), "share": share}

@@ -17,9 +17,7 @@ from advnb.papers.lazy.transition import Transition, relative_budget
 def draw_variants(axes: Any, table: pd.DataFrame) -> None:
     """Draw robust accuracy and the C0 reached, on two Axes, a row a variant and a colour a cell; dots are seeds."""
     names = table["projected"] + ", " + table["direction"]
-    rows = [
-        row for when in PROJECTED.values() for kind in DIRECTIONS if (row := f"{when}, {kind}") in set(names)
-    ]
+    rows = [row for when in PROJECTED.values() for kind in DIRECTIONS if (row := f"{when}, {kind}") in set(names)]
     for (d, budget), part in table.groupby(["d", "budget"]):
         height = names[part.index].map(rows.index)
         label = f"d = {d}, R = {budget:g}"

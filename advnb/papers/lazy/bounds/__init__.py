@@ -7,15 +7,4 @@ from advnb.papers.lazy.bounds import drawings, measured, mended, printed, unifor
 from advnb.papers.lazy.bounds.claims import PAGE
 from advnb.papers.lazy.bounds.tables import C0, at, at_paper, worst_cases
 
-__all__ = [
-    "C0",
-    "PAGE",
-    "at",
-    "at_paper",
-    "drawings",
-    "measured",
-    "mended",
-    "printed",
-    "uniform",
-    "worst_cases",
-]
+__all__ = ["C0", "PAGE", "at", "at_paper", "drawings", "measured", "mended", "printed", "uniform", "worst_cases"]

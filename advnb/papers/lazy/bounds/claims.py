@@ -142,9 +142,7 @@ def _change(runs: pd.DataFrame, directions: pd.DataFrame) -> Measured:
     "lemma-b.9",
     says="the change is at most 9(C1 d² log²(md) √(log d/d))^(1/4) + 15 d log(md)/√m + 327 C̄ C0 d^(1/4)",
     evidence=("lazy.one_direction", "lazy.speaks_from"),
-    holds=lambda start, start_mended, ratio, found: (
-        20 < start < 26 and start_mended < 7 and ratio < 1 and found < 1
-    ),
+    holds=lambda start, start_mended, ratio, found: 20 < start < 26 and start_mended < 7 and ratio < 1 and found < 1,
     verdict="vacuous here",
     why="true, by another proof, and says nothing at any size that can be run; at the sizes of the paper it is "
     "thousands of times the whole gradient",
@@ -194,9 +192,4 @@ def _step(runs: pd.DataFrame, speaks: pd.DataFrame) -> Measured:
         f"10^{math.floor(here['step'])} (C0 = 10); with the mended ones 10^{here['step_mended']:.1f}, and ten times "
         f"further on the step is about {about(step, 2)}/√d; the longest exact flipping step measured at the start is "
         f"{about(norms.max(), 2)}/√d"
-    ), {
-        "start": here["step"],
-        "start_mended": here["step_mended"],
-        "step": step,
-        "measured": norms.median(),
-    }
+    ), {"start": here["step"], "start_mended": here["step_mended"], "step": step, "measured": norms.median()}

@@ -55,9 +55,7 @@ def largest_value(net: TwoLayer, x: Tensor, radius: float) -> Tensor:
     The units do not interact: f is largest with every <w_s, x> moved by a_s V ||x||, and smallest with the opposite.
     """
     h, reach = _start(net, x, radius)
-    ends = [
-        ((h + side * reach * net.signs).relu() @ net.signs).mul(side / net.m**0.5) for side in (1.0, -1.0)
-    ]
+    ends = [((h + side * reach * net.signs).relu() @ net.signs).mul(side / net.m**0.5) for side in (1.0, -1.0)]
     return torch.maximum(*ends)
 
 
@@ -122,9 +120,7 @@ def _moved(net: TwoLayer, x: Tensor, u: Tensor, radius: float, h: Tensor, on: Te
 
 
 @torch.no_grad()
-def gradient_change(
-    net: TwoLayer, x: Tensor, shift: float, generator: torch.Generator, tries: int = 20
-) -> Tensor:
+def gradient_change(net: TwoLayer, x: Tensor, shift: float, generator: torch.Generator, tries: int = 20) -> Tensor:
     """Return the largest ||grad f(x) - grad f(x + delta)|| found with ||delta|| = ``shift``, (n,).
 
     Tried are both directions of the gradient and ``tries`` random ones, for the weights of ``net``: the supremum of

@@ -18,15 +18,7 @@ Numbers = dict[str, Any]
 
 
 def over_the_ball(
-    *,
-    d: int,
-    m: int,
-    c0: list[float],
-    points: int,
-    c1: float = 1.0,
-    seed: int,
-    device: str,
-    dtype: torch.dtype,
+    *, d: int, m: int, c0: list[float], points: int, c1: float = 1.0, seed: int, device: str, dtype: torch.dtype
 ) -> Numbers:
     """Trial: the worst over ``points`` random x on the sphere of each quantity that Lemmas 4.1 to B.9 bound.
 
@@ -137,12 +129,7 @@ ONE_DIRECTION = Experiment(
 CHOSEN_UNITS = Experiment(
     "lazy.chosen_units",
     chosen_units,
-    {
-        "live": [
-            {"d": 25, "m": [1000, 10_000, 100_000, 1_000_000], "c0": 10.0},
-            {"d": 784, "m": 10_000, "c0": 10.0},
-        ]
-    },
+    {"live": [{"d": 25, "m": [1000, 10_000, 100_000, 1_000_000], "c0": 10.0}, {"d": 784, "m": 10_000, "c0": 10.0}]},
     {"live": 5},
     dtype="float64",
 )

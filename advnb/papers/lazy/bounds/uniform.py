@@ -98,9 +98,7 @@ def step_length(d: float, m: float, c0: float, gamma: float = GAMMA, *, printed:
 
     def enough(step: float) -> bool:
         c1 = step * sqrt(d)
-        sound = (
-            gradient_change(d, m, c0, c1, gamma / 3) if not printed else bounds.gradient_change(d, m, c0, c1)
-        )
+        sound = gradient_change(d, m, c0, c1, gamma / 3) if not printed else bounds.gradient_change(d, m, c0, c1)
         return step * (slope - sound.total) >= value
 
     least = value / slope if slope > 0 else inf  # no shorter step can do
@@ -154,10 +152,7 @@ def shares(d: float, m: float, c0: float, gamma: float = GAMMA) -> dict[str, tup
     radius, shift, usual = c0 / sqrt(m), 1 / sqrt(d), sqrt(d / 2)
     value = bounds.value(m, c0, gamma) / usual
     nearby = mended.sign_flips_nearby(d, m, radius, shift, gamma)
-    change = (
-        bounds.gradient_change(d, m, c0).total / usual,
-        gradient_change(d, m, c0, 1.0, gamma).total / usual,
-    )
+    change = (bounds.gradient_change(d, m, c0).total / usual, gradient_change(d, m, c0, 1.0, gamma).total / usual)
     return {
         "flips": (bounds.sign_flips(m, radius, gamma) / m, mended.sign_flips_at(m, radius, gamma) / m),
         "nearby": (bounds.sign_flips_nearby(m, radius, shift, gamma) / m, nearby / m),

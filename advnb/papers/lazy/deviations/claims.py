@@ -41,9 +41,7 @@ def reach(table: pd.DataFrame, by: list[str], radii: tuple[float, ...]) -> pd.Da
     "section-5.1.exit",
     says="networks are trained until their weights leave the lazy regime of C0 = 10, 20, 30, 40",
     evidence=(UNIT, PIXELS),
-    holds=lambda summed_40, averaged_20, foreseen_40: (
-        summed_40 > 0.7 and averaged_20 < 0.8 and foreseen_40 > 8
-    ),
+    holds=lambda summed_40, averaged_20, foreseen_40: summed_40 > 0.7 and averaged_20 < 0.8 and foreseen_40 > 8,
     verdict="reproduced in part",
     why="all four radii are there for unit rows with a summed loss only; on pixels the cells of Figure 3 beyond the "
     "first are out of reach",

@@ -51,9 +51,7 @@ def flip(start: pd.DataFrame) -> tuple[str, Numbers]:
     "theorem-3.1.width-window",
     says="the step flips provided that max{d^2.4, C3 log(1/γ)} ≤ m ≤ C4 exp(d^0.24)",
     evidence="lazy.theorem_3_1",
-    holds=lambda per_decade, opens, dims_inside: (
-        abs(per_decade) < 0.03 and 6 < opens < 7 and dims_inside >= 1
-    ),
+    holds=lambda per_decade, opens, dims_inside: abs(per_decade) < 0.03 and 6 < opens < 7 and dims_inside >= 1,
     verdict="vacuous here",
     why="the conclusion holds outside of the window as well as at its lower end: the window belongs to the proof",
 )
@@ -128,8 +126,7 @@ def budget(stored: pd.DataFrame, start: pd.DataFrame) -> tuple[str, Numbers]:
     nets = nets[nets["m"] == 1000]
     fits = {
         smallest: {
-            name: exponent(part[part["d"] >= smallest], "d", "length", "seed")
-            for name, part in nets.groupby("network")
+            name: exponent(part[part["d"] >= smallest], "d", "length", "seed") for name, part in nets.groupby("network")
         }
         for smallest in (100, 0)
     }
@@ -138,10 +135,7 @@ def budget(stored: pd.DataFrame, start: pd.DataFrame) -> tuple[str, Numbers]:
         f"exponent of the mean length in d: {random} for random points at the start; for images and d ≥ 100 "
         f"{said[0]}; over all d {said[1]}"
     )
-    return text, {
-        "random": random.value,
-        "trained": [fits[100][name].value for name in NETWORKS if name != "start"],
-    }
+    return text, {"random": random.value, "trained": [fits[100][name].value for name in NETWORKS if name != "start"]}
 
 
 @PAGE.claim(
@@ -161,10 +155,7 @@ def robust_error(stored: pd.DataFrame) -> tuple[str, Numbers]:
     trained = nets[(nets["network"] != "start") & (nets["d"] >= 100)]
     low = nets[nets["adversarial"] & (nets["d"] == 25)]
     most = trained.groupby(["network", "d"])["several_nine"].mean().max()
-    each = [
-        f"{mean_over_seeds(trained[trained['network'] == name], 'several_nine')} ({name})"
-        for name in NETWORKS[1:]
-    ]
+    each = [f"{mean_over_seeds(trained[trained['network'] == name], 'several_nine')} ({name})" for name in NETWORKS[1:]]
     text = (
         f"0.9 is reached at R√d of {', '.join(each)} with several steps at d ≥ 100, {at_most(most, 0.5)} for "
         f"every d; with one step at {mean_over_seeds(trained, 'one_nine')}; at d = 25 adversarially trained networks "
@@ -194,9 +185,7 @@ def one_step_suffices(stored: pd.DataFrame) -> tuple[str, Numbers]:
     nets = by_network(stored)
     nets = nets[nets["m"] == 1000].assign(percent=100 * nets["saved"])
     cases = {
-        (d, kind): nets[(nets["d"] == d) & (nets["adversarial"] == kind)]
-        for d in (784, 25)
-        for kind in (False, True)
+        (d, kind): nets[(nets["d"] == d) & (nets["adversarial"] == kind)] for d in (784, 25) for kind in (False, True)
     }
     gain = {case: mean_over_seeds(part, "percent", 1) for case, part in cases.items()}
     text = (
@@ -204,8 +193,4 @@ def one_step_suffices(stored: pd.DataFrame) -> tuple[str, Numbers]:
         f"(adversarially trained) at d = 784, by {gain[25, False]}% and {gain[25, True]}% at d = 25"
     )
     means = {case: part["percent"].mean() for case, part in cases.items()}
-    return text, {
-        "adversarial_784": means[784, True],
-        "plain_25": means[25, False],
-        "adversarial_25": means[25, True],
-    }
+    return text, {"adversarial_784": means[784, True], "plain_25": means[25, False], "adversarial_25": means[25, True]}

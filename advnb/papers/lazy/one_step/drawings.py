@@ -24,9 +24,7 @@ from advnb.papers.lazy.ray import draw_ray
 from advnb.papers.lazy.sgd import lazy_sgd
 from advnb.papers.lazy.task import digit_pair
 
-COLOURS = dict(
-    zip(NETWORKS, map(figures.COLOURS.get, ("start", "clean", "adversarial", "bound")), strict=True)
-)
+COLOURS = dict(zip(NETWORKS, map(figures.COLOURS.get, ("start", "clean", "adversarial", "bound")), strict=True))
 
 DIMS = (25, 100, 784)
 

@@ -31,8 +31,7 @@ def by_network(table: pd.DataFrame) -> pd.DataFrame:
     length of the one-step flip, ``one`` the same times sqrt(d).
     """
     names: list[Any] = [
-        ["start", "lazy SGD", *(f"adversarial {budget:g}" for budget in budgets)]
-        for budgets in table["budgets"]
+        ["start", "lazy SGD", *(f"adversarial {budget:g}" for budget in budgets)] for budgets in table["budgets"]
     ]
     rows = unroll(table.assign(d=table["side"] ** 2, network=names), ["network", *PER_NETWORK])
     return rows.assign(

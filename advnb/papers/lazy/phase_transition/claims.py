@@ -159,11 +159,7 @@ def _right_below(right: pd.DataFrame) -> Measured:
     says="even a slight deviation from the 25/√m radius allows for networks completely robust against PGD",
     evidence=("lazy.figure_4_longer", "lazy.figure_4_right", "lazy.figure_4_ceiling"),
     holds=lambda short, at_25, at_40, at_10, moves: (
-        0.8 < at_25 < 0.97
-        and at_25 > short + 0.05
-        and 0.9 < at_40 < 0.99
-        and at_10 < 0.05
-        and abs(moves) < 0.15
+        0.8 < at_25 < 0.97 and at_25 > short + 0.05 and 0.9 < at_40 < 0.99 and at_10 < 0.05 and abs(moves) < 0.15
     ),
     verdict="reproduced in part",
     why="most images from there on, and more with more training, more images and a larger radius, "

@@ -74,15 +74,7 @@ FIGURE_4_ELSEWHERE = experiment(
 
 
 def separable(
-    *,
-    data: str,
-    side: int,
-    examples: int,
-    tests: int,
-    budgets: list[float],
-    seed: int,
-    device: str,
-    dtype: torch.dtype,
+    *, data: str, side: int, examples: int, tests: int, budgets: list[float], seed: int, device: str, dtype: torch.dtype
 ) -> dict[str, Any]:
     """Trial: ``adversarial.robust_ceiling`` of the test images that :func:`projected` uses, at each of ``budgets``.
 

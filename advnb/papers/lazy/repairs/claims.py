@@ -50,9 +50,7 @@ def widths(d: float, c0: float, exponents: Iterable[int] = range(6, 121)) -> tup
 )
 def _flips() -> Measured:
     excess = [
-        stats.binom.sf(
-            math.floor(printed.sign_flips(m, c0 / m**0.5, gamma)), m, 2 * stats.norm.cdf(c0 / m**0.5) - 1
-        )
+        stats.binom.sf(math.floor(printed.sign_flips(m, c0 / m**0.5, gamma)), m, 2 * stats.norm.cdf(c0 / m**0.5) - 1)
         / gamma
         for m in (1000, 10_000, 100_000)
         for c0 in (0.1, 1.0, 10.0, 20.0, 40.0)
@@ -93,9 +91,7 @@ def _value(table: pd.DataFrame) -> Measured:
 def _fixed(table: pd.DataFrame) -> Measured:
     trial = table.iloc[0]
     exact = np.array([mended.flip_probability(R) for R in trial["shifts"]])
-    errors = (
-        np.abs(np.stack(table["fixed"].to_list()) - exact) / (exact * (1 - exact) / trial["units"]) ** 0.5
-    )
+    errors = np.abs(np.stack(table["fixed"].to_list()) - exact) / (exact * (1 - exact) / trial["units"]) ** 0.5
     spare = np.array([printed.flip_probability(trial["d"], R) for R in trial["shifts"]]) / exact
     return (
         f"counted on {trial['units']:,} units it equals arcsin(R)/π within sampling error; the bound is "

@@ -116,9 +116,7 @@ def _growth(runs: pd.DataFrame, field: str, d: int) -> tuple[str, float, float]:
     "figure-6.gradient",
     says="the gradient grows with C0, and with it the length of the flipping step",
     evidence=UNIT,
-    holds=lambda gradient_25, gradient_784, step_25, step_784: (
-        min(gradient_25, gradient_784, step_25, step_784) > 1
-    ),
+    holds=lambda gradient_25, gradient_784, step_25, step_784: min(gradient_25, gradient_784, step_25, step_784) > 1,
     verdict="reproduced",
     why="the step comes to its limit φ/κ where the moved part of the gradient outweighs the initial one",
 )

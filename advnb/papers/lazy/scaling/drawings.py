@@ -16,11 +16,7 @@ from advnb.papers.lazy.laws import Law
 from advnb.papers.lazy.task import SIDES
 from advnb.statistics import aggregate
 
-PANELS: Mapping[str, str] = {
-    "relative": "flipping step ‖δ‖ / ‖x‖",
-    "gradient": "gradient ‖∇f‖",
-    "eta": "step size η",
-}
+PANELS: Mapping[str, str] = {"relative": "flipping step ‖δ‖ / ‖x‖", "gradient": "gradient ‖∇f‖", "eta": "step size η"}
 """What the paper plots against d: the column of ``by_radius``, and its name."""
 
 SLOPES: Mapping[str, float] = {"relative": -0.5, "gradient": 0.5, "eta": -1.0}

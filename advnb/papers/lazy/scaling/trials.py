@@ -12,9 +12,7 @@ from advnb.papers.lazy.task import SIDES
 WIDTHS = (1000, 10_000, 100_000)
 
 
-def _grid(
-    m: int, steps: int, radii: Iterable[float], sides: Iterable[int] = SIDES, **rest: Any
-) -> dict[str, Any]:
+def _grid(m: int, steps: int, radii: Iterable[float], sides: Iterable[int] = SIDES, **rest: Any) -> dict[str, Any]:
     return {**LAPTOP, "side": list(sides), "m": m, "steps": steps, "radii": [list(radii)], **rest}
 
 
