@@ -140,6 +140,7 @@ SPEAKS_FROM = Experiment(
     speaks_from,
     {"live": {"c0": [0.1, 1.0, 10.0, 20.0, 40.0], "gamma": [0.5, 0.05, 1e-6]}},
     {"live": 1},
+    dtype="float64",
     devices=("cpu",),
 )
 """Nothing here is drawn: one seed is all of it."""
