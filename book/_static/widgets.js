@@ -97,7 +97,12 @@
 
   const makeSortable = () => {
     // Tables that a cell tagged "sortable" has written in Markdown cannot carry the class themselves.
-    for (const table of document.querySelectorAll(".tag_sortable table")) table.classList.add("advnb-sortable");
+    for (const table of document.querySelectorAll(".tag_sortable table")) {
+      table.classList.add("advnb-sortable");
+      // A long table scrolls inside the page, its head in sight; the keyboard must reach what scrolls.
+      const region = table.closest(".cell_output");
+      if (region) Object.assign(region, { tabIndex: 0, role: "region", ariaLabel: "All rows of the table" });
+    }
     for (const heading of document.querySelectorAll("table.advnb-sortable thead tr:last-child th")) {
       const button = document.createElement("button");
       button.type = "button";

@@ -1,5 +1,6 @@
 """Closed forms, the exact counter, Newton on the sphere, and the geometry of the lemmas of Deng et al."""
 
+import inspect
 import math
 
 import numpy as np
@@ -15,8 +16,8 @@ from advnb.papers import dynamics
 from advnb.papers.dynamics import circle, sphere
 from advnb.papers.dynamics.convergence import trials as convergence
 from advnb.papers.dynamics.descent import first_stationary, join, on_sphere_mask
-from advnb.papers.dynamics.landscape import trials as counts
 from advnb.papers.dynamics.lemmas.quantities import angle_scan, lipschitz_bound
+from advnb.papers.dynamics.panels import trials as counts
 
 F64 = torch.float64
 PROBLEMS = [
@@ -495,7 +496,8 @@ def test_wilson_interval_covers_and_refuses():
 
 
 def test_every_experiment_runs_its_smallest_trial_and_repeats_it():
-    declared = [one for one in find("advnb.papers.dynamics").values() if "scale" not in one.trial.__module__]
+    experiments = find("advnb.papers.dynamics").values()
+    declared = [one for one in experiments if "dtype" not in inspect.signature(one.trial).parameters]
     assert len(declared) >= 11
     for experiment in declared:
         trial = experiment.trials("live")[0]
@@ -529,10 +531,11 @@ def test_escape_stalls_where_the_residual_vanishes_and_only_in_the_minus_convent
 def test_pictures_show_the_counted_points():
     from matplotlib.figure import Figure
 
-    from advnb.papers.dynamics.landscape import drawings as plots
+    from advnb.papers.dynamics.landscape.drawings import profile
+    from advnb.papers.dynamics.panels.drawings import panel
 
     problem = dynamics.draw(2, 16, 10.0, seed=0, scale=1.0, y=1.0)
-    for draw in (plots.panel, plots.profile):
+    for draw in (panel, profile):
         ax = Figure().subplots()
         points = draw(ax, problem)
         shown = {line.get_label(): len(line.get_xdata()) for line in ax.get_lines()}

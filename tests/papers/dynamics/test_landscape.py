@@ -1,4 +1,4 @@
-"""The page *landscape*: what its drawings show."""
+"""The pages *landscape* and *panels*: what their drawings show."""
 
 import numpy as np
 import pytest
@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 
 from advnb.book import figures
 from advnb.experiments import live, unroll
-from advnb.papers.dynamics import landscape
-from advnb.papers.dynamics.landscape import drawings
+from advnb.papers.dynamics import landscape, panels
 from advnb.papers.dynamics.landscape.trials import ASSUMPTION_3
+from advnb.papers.dynamics.panels import drawings
 from advnb.papers.dynamics.problem import draw
 
 
@@ -34,16 +34,16 @@ def test_the_share_of_networks_with_one_minimum_is_what_is_drawn(ax):
 
 
 def test_the_factors_are_those_of_the_convention(ax):
-    escapes = live(landscape.FIGURE_1_ESCAPE, seeds=1)
-    cloud = landscape.draw_factors(ax, escapes, "plus")
+    escapes = live(panels.FIGURE_1_ESCAPE, seeds=1)
+    cloud = panels.draw_factors(ax, escapes, "plus")
     part = escapes[escapes["convention"] == "plus"]
     assert np.array_equal(cloud.get_offsets()[:, 0], part["grad_f"])
     assert np.allclose(cloud.get_array(), np.log10(part["scale"] * part["ratio"]))
 
 
 def test_widths_have_a_line_a_scale_and_a_cross_a_live_mean(ax):
-    widths = live(landscape.FIGURE_4, seeds=3)
-    landscape.draw_widths(ax, widths, widths)
+    widths = live(panels.FIGURE_4, seeds=3)
+    panels.draw_widths(ax, widths, widths)
     assert ax.get_legend_handles_labels()[1] == ["live", *(f"input scale {s}" for s in ("0.01", "1", "100"))]
     crosses = [line for line in ax.lines if line.get_marker() == "x"]
     means = [widths[widths["scale"] == scale].groupby("m")["f"].mean() for scale in (0.01, 1.0, 100.0)]
