@@ -32,7 +32,8 @@ def interval(low: float, high: float, digits: int = 2) -> str:
 
 def at_most(value: float, step: float) -> str:
     """Return "at most" and ``value`` rounded up to a multiple of ``step``: text that stays when the value drifts."""
-    return f"at most {_multiple(value, step, lambda steps: math.ceil(steps - ROOM))}"
+    least = 1 if value > 0 else -math.inf  # what is positive is not at most 0, however small
+    return f"at most {_multiple(value, step, lambda steps: max(least, math.ceil(steps - ROOM)))}"
 
 
 def at_least(value: float, step: float) -> str:
@@ -40,7 +41,7 @@ def at_least(value: float, step: float) -> str:
     return f"at least {_multiple(value, step, lambda steps: math.floor(steps + ROOM))}"
 
 
-def _multiple(value: float, step: float, whole: Callable[[float], int]) -> str:
+def _multiple(value: float, step: float, whole: Callable[[float], float]) -> str:
     if not math.isfinite(value):
         raise ValueError(f"value must be finite; got {value!r}")
     return f"{whole(float(value) / checks.positive('step', step)) * step:.6g}"

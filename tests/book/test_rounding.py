@@ -56,6 +56,10 @@ def test_bounds_are_rounded_outwards(value, step):
     assert value - step - room <= float(at_least(value, step).split()[-1]) <= value + room
 
 
+def test_what_is_positive_is_not_at_most_nothing():
+    assert at_most(8e-9, 0.05) == "at most 0.05" and at_most(0.0, 0.05) == "at most 0"
+
+
 def test_a_bound_needs_a_number_and_a_step():
     with pytest.raises(ValueError, match="value must be finite; got nan"):
         at_most(float("nan"), 0.05)
