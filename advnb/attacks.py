@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, NamedTuple, overload
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,9 @@ __all__ = ["Flip", "Trace", "ZeroGradientWarning", "ascend", "cw", "fgsm", "mini
 
 Direction = Literal["steepest", "gradient"]
 StepSize = float | Callable[[int], float]
+Crafted = Any
+"""Adversarial examples (n, ...) or, with a trace, the pair of them and a :class:`Trace`."""
+
 Gradient = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]
 """(points, their rows in the batch or None for all) -> (loss (n,), gradient like the points)."""
 
@@ -50,13 +53,7 @@ class Trace(NamedTuple):
     x: Tensor | None
 
 
-@overload
-def ascend(gradient: Gradient, x: Tensor, ball: Ball, *, trace: Literal[False] = ..., **options: Any) -> Tensor: ...
-@overload
 def ascend(
-    gradient: Gradient, x: Tensor, ball: Ball, *, trace: Literal[True, "x"], **options: Any
-) -> tuple[Tensor, Trace]: ...
-def ascend(  # type: ignore[misc]  # the options of the two signatures above are spelt out here
     gradient: Gradient,
     x: Tensor,
     ball: Ball,
@@ -67,7 +64,7 @@ def ascend(  # type: ignore[misc]  # the options of the two signatures above are
     direction: Direction = "steepest",
     fosc_below: float | None = None,
     trace: bool | Literal["x"] = False,
-) -> Tensor | tuple[Tensor, Trace]:
+) -> Crafted:
     """Projected gradient ascent x^{k+1} = P(x^k + alpha_k v_k) over a batch, from ``start``; the loop itself.
 
     ``gradient(points, rows)`` returns loss (n,) and gradient for the given rows of the batch (``rows`` is None for
@@ -81,38 +78,46 @@ def ascend(  # type: ignore[misc]  # the options of the two signatures above are
     """
     size = step_size if callable(step_size) else (lambda k: step_size)
     move = ball.ascent if direction == "steepest" else (lambda grad: grad)
-    batch = _Batch(x.detach(), start.detach(), steps)
-    record = _Record(batch.point, steps, keep_x=trace == "x") if trace else None
-    for k in range(steps if record is None else steps + 1):
+    batch = _Batch(x.detach(), start.detach(), steps, trace)
+    for k in range(steps + 1 if trace else steps):
         loss, grad = (part.detach() for part in gradient(batch.point, batch.moving))
-        gap = ball.gap(grad, batch.point, batch.x) if trace or fosc_below is not None else None
-        if record is not None and gap is not None:
-            record.write(k, batch, loss, gap)
+        gap = ball.gap(grad, batch.point, batch.x) if trace or fosc_below is not None else loss  # nobody looks
+        batch.record(k, loss, gap)
         if k == steps:
             break
         batch.remember(grad, first=k == 0)
-        if k > 0 and gap is not None and fosc_below is not None:
+        if k > 0 and fosc_below is not None:
             grad = batch.rest(k, gap <= fosc_below, grad)
             if len(grad) == 0:
                 break
         batch.point = ball.project(batch.point + size(k) * move(grad), batch.x)
-    x_adv = batch.finish()
-    return x_adv if record is None else (x_adv, record.trace(batch.steps))
+    return batch.finish()
 
 
 class _Batch:
-    """The examples that still move, with their centres and their rows in the batch, and where the others rest."""
+    """The examples that still move, with their centres and their rows in the batch, and where the others rest.
 
-    def __init__(self, x: Tensor, start: Tensor, steps: int) -> None:
+    ``seen`` holds what a trace wants of each iterate: nothing, or loss and FOSC (K + 1, n), or the points too.
+    """
+
+    def __init__(self, x: Tensor, start: Tensor, steps: int, trace: bool | Literal["x"]) -> None:
         self.x, self.point = x, start
         self.rows: slice | Tensor = slice(None)
         self.steps = torch.full((len(x),), steps, device=x.device)
         self._result, self._checksum = torch.empty_like(start), start.new_zeros(len(x))
+        wide = torch.promote_types(start.dtype, torch.float32)
+        self.seen = [start.new_zeros((steps + 1, len(x)), dtype=wide) for _ in range(2 if trace else 0)]
+        self.seen += [start.new_zeros((steps + 1, *start.shape))] if trace == "x" else []
 
     @property
     def moving(self) -> Tensor | None:
         """The rows that still move, None for all of them."""
         return None if isinstance(self.rows, slice) else self.rows
+
+    def record(self, k: int, loss: Tensor, gap: Tensor) -> None:
+        """Store what is wanted of iterate k."""
+        for table, value in zip(self.seen, (loss, gap, self.point), strict=False):
+            table[k, self.rows] = value.to(table.dtype)
 
     def remember(self, grad: Tensor, *, first: bool) -> None:
         """Add up checksums: a NaN is known of at the end, without a wait for the device at each step."""
@@ -132,50 +137,22 @@ class _Batch:
         self._result[self.rows] = self.point
         rows, keep = torch.arange(len(self.steps), device=done.device)[self.rows], ~done
         self.steps[rows[done]] = k
+        for table in self.seen:
+            table[k + 1 :, rows[done]] = table[k, rows[done]]
         self.rows, self.point, self.x = rows[keep], self.point[keep], self.x[keep]
         return grad[keep]
 
-    def finish(self) -> Tensor:
-        """Return all points in the order of the batch; raises if any gradient on the way was not finite."""
+    def finish(self) -> Crafted:
+        """Return all points in the order of the batch, with the trace; raises if any gradient was not finite."""
         gradients.check_finite(self._checksum)
         self._result[self.rows] = self.point
-        return self._result
+        if not self.seen:
+            return self._result
+        loss, fosc, *x = self.seen
+        return self._result, Trace(loss, fosc, self.steps, x[0] if x else None)
 
 
-class _Record:
-    """Collects a :class:`Trace`, iterate by iterate, of the examples that still move."""
-
-    def __init__(self, start: Tensor, steps: int, *, keep_x: bool) -> None:
-        wide = torch.promote_types(start.dtype, torch.float32)
-        self.loss, self.fosc = start.new_zeros((2, steps + 1, len(start)), dtype=wide)
-        self.x = start.new_empty((steps + 1, *start.shape)) if keep_x else None
-
-    def write(self, k: int, batch: _Batch, loss: Tensor, gap: Tensor) -> None:
-        """Store iterate k."""
-        self.loss[k, batch.rows], self.fosc[k, batch.rows] = loss.to(self.loss.dtype), gap.to(self.fosc.dtype)
-        if self.x is not None:
-            self.x[k, batch.rows] = batch.point
-
-    def trace(self, steps: Tensor) -> Trace:
-        """Return what was stored, each example's last value repeated in the rows after it came to rest."""
-        seen = [self.loss, self.fosc, self.x]
-        if bool((steps < len(self.loss) - 1).any()):
-            k = torch.arange(len(self.loss), device=steps.device)[:, None].minimum(steps)
-            columns = torch.arange(len(steps), device=steps.device)
-            seen = [None if part is None else part[k, columns] for part in seen]
-        loss, fosc, x = seen
-        return Trace(loss, fosc, steps, x)
-
-
-@overload
 def pgd(
-    model: nn.Module, x: Tensor, y: Tensor, ball: Ball, *, trace: Literal[False] = ..., **options: Any
-) -> Tensor: ...
-@overload
-def pgd(
-    model: nn.Module, x: Tensor, y: Tensor, ball: Ball, *, trace: Literal[True, "x"], **options: Any
-) -> tuple[Tensor, Trace]: ...
-def pgd(  # type: ignore[misc]  # as above
     model: nn.Module,
     x: Tensor,
     y: Tensor,
@@ -193,7 +170,7 @@ def pgd(  # type: ignore[misc]  # as above
     chunk: int | None = None,
     autocast: torch.dtype | None = None,
     allow_train_mode: bool = False,
-) -> Tensor | tuple[Tensor, Trace]:
+) -> Crafted:
     """Projected gradient descent's ascent on the loss: Madry et al.'s attack; eq. (3) of Wang et al. (2019).
 
     Parameters
@@ -232,28 +209,29 @@ def pgd(  # type: ignore[misc]  # as above
     gradients.check_problem(model, x, y, ball, objective, allow_train_mode)
     checks.choice("direction", direction, ("steepest", "gradient"))
     if fosc_below is not None:
-        checks.at_least("fosc_below", fosc_below, 0)
+        fosc_below = checks.number("fosc_below", fosc_below, lambda v: v >= 0, "be at least 0")
     if step_size is None:
         step_size = ball.eps / 4
     elif not callable(step_size):
-        checks.positive("step_size", step_size)
+        step_size = checks.positive("step_size", step_size)
     if start is None:
         start = ball.sample(x, generator=generator) if random_start else x
     else:
         gradients.check_inside("start", start, x, ball)
-    options = {"steps": checks.count("steps", steps), "step_size": step_size, "direction": direction}
-    run = partial(ascend, **options, fosc_below=fosc_below, trace=trace)
-    parts = gradients.chunks(x, chunk)
+    steps, parts = checks.count("steps", steps), gradients.chunks(x, chunk)
     with gradients.frozen(model), torch.autocast(x.device.type, autocast, enabled=autocast is not None):
         gradients.check_model(model, x, y, objective)
-        outcomes: list[Any] = [
-            run(partial(_network_gradient, model, y[part], objective), x[part], ball, start=start[part])
+        outcomes = [
+            ascend(
+                partial(_network_gradient, model, y[part], objective), x[part], ball, start=start[part], steps=steps,
+                step_size=step_size, direction=direction, fosc_below=fosc_below, trace=trace,
+            )
             for part in parts
-        ]
+        ]  # fmt: skip
     return _joined(outcomes) if trace else torch.cat(outcomes)
 
 
-def fgsm(model: nn.Module, x: Tensor, y: Tensor, ball: Ball, **options: Any) -> Any:
+def fgsm(model: nn.Module, x: Tensor, y: Tensor, ball: Ball, **options: Any) -> Crafted:
     """Fast gradient (sign) method: one steepest step of length eps from x; eq. (2) of Wang et al. (2019).
 
     Other arguments, result and errors as in :func:`pgd`; with an L2 ball the step follows the unit gradient.
@@ -263,13 +241,13 @@ def fgsm(model: nn.Module, x: Tensor, y: Tensor, ball: Ball, **options: Any) -> 
 
 def cw(
     model: nn.Module, x: Tensor, y: Tensor, ball: Ball, *, steps: int = 30, kappa: float = 0.0, **options: Any
-) -> Any:
+) -> Crafted:
     """Carlini and Wagner's margin, maximised over the ball by PGD (the L-infinity version of Wang et al., section 5.1).
 
     The loss is min(max_{j != y} z_j - z_y, kappa): with the default ``kappa=0`` an example rests, with a zero
     gradient, as soon as it is misclassified; ``kappa=float("inf")`` keeps pushing. Other arguments as in :func:`pgd`.
     """
-    checks.at_least("kappa", kappa, 0)
+    checks.number("kappa", kappa, lambda v: v >= 0, "be at least 0")
     if "loss" in options:
         raise TypeError("cw has its own loss, the margin; use pgd(..., loss=...) for another")
     objective = Loss("margin", partial(losses.margin, kappa=kappa), "classes")

@@ -7,14 +7,14 @@ and ``TypeError`` for a bad type, and name the argument, what was given and what
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 __all__ = [
-    "Box", "NotFinite", "alike", "at_least", "box", "choice", "class_labels", "columns", "count", "eval_mode", "images",
-    "per_example", "positive", "real_targets", "share",
+    "Box", "NotFinite", "alike", "box", "choice", "class_labels", "columns", "count", "eval_mode", "images", "number",
+    "per_example", "positive", "real_targets",
 ]  # fmt: skip
 
 Box = tuple[float, float]
@@ -43,34 +43,22 @@ def columns(name: str, names: Iterable[str], allowed: Iterable[str]) -> None:
             raise ValueError(f"{name} must name columns ({', '.join(there)}); got {column!r}")
 
 
+def number(name: str, value: float, fits: Callable[[float], bool], allowed: str) -> float:
+    """Return ``value`` as a float; raised if it is not a number that ``fits``: "it must", then ``allowed``."""
+    found = _float(name, value, "a number")
+    if not fits(found):
+        raise ValueError(f"{name} must {allowed}; got {value!r}")
+    return found
+
+
 def positive(name: str, value: float) -> float:
     """Return ``value`` as a float; raised if it is not a finite number above zero."""
-    number = _number(name, value, "a number")
-    if not 0 < number < math.inf:
-        given = "NaN" if math.isnan(number) else repr(value)
-        raise ValueError(f"{name} must be a finite number above 0; got {given}")
-    return number
-
-
-def at_least(name: str, value: float, minimum: float) -> float:
-    """Return ``value`` as a float, which may be infinite; raised if it is not a number of at least ``minimum``."""
-    number = _number(name, value, "a number")
-    if not number >= minimum:
-        raise ValueError(f"{name} must be at least {minimum:g}; got {value!r}")
-    return number
-
-
-def share(name: str, value: float) -> float:
-    """Return ``value`` as a float; raised if it is not a number between 0 and 1, both excluded."""
-    number = _number(name, value, "a number")
-    if not 0 < number < 1:
-        raise ValueError(f"{name} must lie between 0 and 1; got {value!r}")
-    return number
+    return number(name, value, lambda v: 0 < v < math.inf, "be a finite number above 0")
 
 
 def count(name: str, value: int, *, minimum: int = 1) -> int:
     """Return ``value`` as an int; raised if it is not a whole number of at least ``minimum``."""
-    if not math.isfinite(_number(name, value, "a whole number")) or int(value) != value:
+    if not math.isfinite(_float(name, value, "a whole number")) or int(value) != value:
         raise ValueError(f"{name} must be a whole number; got {value!r}")
     if value < minimum:
         raise ValueError(f"{name} must be at least {minimum}; got {value!r}")
@@ -82,7 +70,7 @@ def box(value: Box | None) -> Box | None:
     if value is None:
         return None
     try:
-        low, high = (_number("a bound", bound, "a number") for bound in value)
+        low, high = (_float("a bound", bound, "a number") for bound in value)
     except (TypeError, ValueError) as error:
         raise ValueError(f"box must be None or a pair (low, high); got {value!r}") from error
     if not low < high:
@@ -151,22 +139,22 @@ def real_targets(y: Tensor, n: int, *, signs: bool = False) -> Tensor:
     return y
 
 
-def eval_mode(model: nn.Module, *, allow_train_mode: bool = False) -> None:
+def eval_mode(model: nn.Module, *, name: str = "model", allow_train_mode: bool = False) -> None:
     """Raised if any part of ``model`` is in train mode and the caller did not insist.
 
     In train mode BatchNorm mixes the examples of a batch (and updates its statistics from adversarial
     ones) and dropout makes each gradient that of another network, so an attack measures none of them.
     """
     if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module that returns logits; got {type(model).__name__}")
+        raise TypeError(f"{name} must be a torch.nn.Module that returns logits; got {type(model).__name__}")
     if not allow_train_mode and any(part.training for part in model.modules()):
         raise ValueError(
-            "model is in train mode: call model.eval() first, or pass allow_train_mode=True to attack "
+            f"{name} is in train mode: call {name}.eval() first, or pass allow_train_mode=True to attack "
             "it with batch statistics and dropout on"
         )
 
 
-def _number(name: str, value: float, kind: str) -> float:
+def _float(name: str, value: float, kind: str) -> float:
     """Return ``value`` as a float, infinite where it is too large for one; raised if it is not a number."""
     if not isinstance(value, bool | str):
         try:

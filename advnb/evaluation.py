@@ -136,7 +136,7 @@ def _results(
 
     split = as_split(data)
     _check_named(**groups, attacks=attacks)
-    checks.share("confidence", confidence)
+    checks.number("confidence", confidence, lambda v: 0 < v < 1, "lie between 0 and 1")
     for kind, group in groups.items():
         for name, model in group.items():
             _check_model(f"{kind}[{name!r}]", model, split.x, allow_train_mode)
@@ -220,10 +220,7 @@ def _generator(seed: int, attack: str) -> torch.Generator:
 
 
 def _check_model(name: str, model: nn.Module, x: Tensor, allow_train_mode: bool) -> None:
-    try:
-        checks.eval_mode(model, allow_train_mode=allow_train_mode)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{name}: {error}") from None
+    checks.eval_mode(model, name=name, allow_train_mode=allow_train_mode)
     devices = {str(parameter.device) for parameter in model.parameters()}
     if devices and str(x.device) not in devices:
         raise ValueError(f"{name} is on {', '.join(sorted(devices))} and x on {x.device}: move one with .to(device)")

@@ -34,7 +34,7 @@ def bootstrap(
     It is (NaN, NaN) for fewer than two values, and if any of them is not finite.
     """
     sample = np.asarray(values)
-    checks.share("confidence", confidence)
+    checks.number("confidence", confidence, lambda v: 0 < v < 1, "lie between 0 and 1")
     if len(sample) < 2 or not np.isfinite(sample).all():
         return float("nan"), float("nan")
     found = stats.bootstrap(

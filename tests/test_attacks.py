@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import hypothesis.strategies as st
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -151,6 +152,23 @@ def test_a_step_schedule_is_called_with_k():
 
     pgd(small_net(4, 3, 0), torch.rand(2, 4), torch.tensor([0, 1]), Linf(0.5), steps=3, step_size=schedule)
     assert seen == [0, 1, 2]
+
+
+def test_numbers_may_be_numpys():
+    model, x, y = small_net(4, 3, 0), torch.rand(2, 4), torch.tensor([0, 1])
+    options = {"random_start": False, "loss": "margin"}
+    mine = pgd(model, x, y, L2(0.5), steps=3, step_size=0.1, fosc_below=0.01, **options)
+    theirs = pgd(
+        model,
+        x,
+        y,
+        L2(np.float64(0.5)),
+        steps=np.int64(3),
+        step_size=np.float64(0.1),
+        fosc_below=np.float64(0.01),
+        **options,
+    )
+    assert torch.equal(mine, theirs)
 
 
 def test_ascend_takes_any_gradient_and_follows_raw_steps():

@@ -32,7 +32,7 @@ ATTACKS = [fgsm, pgd, cw]
     [
         (-0.1, ValueError, "eps must be a finite number above 0; got -0.1"),
         (0, ValueError, "eps must be a finite number above 0; got 0"),
-        (float("nan"), ValueError, "eps must be a finite number above 0; got NaN"),
+        (float("nan"), ValueError, "eps must be a finite number above 0; got nan"),
         (float("inf"), ValueError, "eps must be a finite number above 0; got inf"),
         ("8/255", TypeError, "eps must be a number; got '8/255'"),
         (None, TypeError, "eps must be a number; got None"),

@@ -216,13 +216,13 @@ def test_train_mode_names_the_model_before_anything_is_attacked():
         called.append(net)
         return x
 
-    with pytest.raises(ValueError, match=r"models\['late'\]: model is in train mode: call model.eval\(\)"):
+    with pytest.raises(ValueError, match=r"models\['late'\] is in train mode: call models\['late'\].eval\(\)"):
         white_box({"m": model(), "late": model().train()}, pixels(), {"a": attack}, progress=False)
-    with pytest.raises(ValueError, match="model: model is in train mode"):
+    with pytest.raises(ValueError, match="model is in train mode"):
         accuracy(model().train(), pixels())
-    with pytest.raises(ValueError, match=r"targets\['t'\]: model is in train mode"):
+    with pytest.raises(ValueError, match=r"targets\['t'\] is in train mode"):
         transfer({"s": model()}, {"t": model().train()}, pixels(), {"a": attack}, progress=False)
-    with pytest.raises(TypeError, match=r"models\['f'\]: model must be a torch.nn.Module"):
+    with pytest.raises(TypeError, match=r"models\['f'\] must be a torch.nn.Module"):
         white_box({"f": lambda x: x}, pixels(), {"a": attack}, progress=False)
     assert called == []
 

@@ -159,10 +159,8 @@ class Settings:
             checks.count("milestones", epoch)
         checks.positive("lr", self.lr)
         checks.positive("factor", self.factor)
-        if not checks.at_least("momentum", self.momentum, 0) < 1:
-            raise ValueError(f"momentum must lie in [0, 1); got {self.momentum!r}")
-        if not checks.at_least("weight_decay", self.weight_decay, 0) < math.inf:
-            raise ValueError(f"weight_decay must be finite and at least 0; got {self.weight_decay!r}")
+        checks.number("momentum", self.momentum, lambda v: 0 <= v < 1, "lie in [0, 1)")
+        checks.number("weight_decay", self.weight_decay, lambda v: 0 <= v < math.inf, "be finite and at least 0")
         if not callable(self.optimizer):
             checks.choice("optimizer", self.optimizer, ("sgd", "adam"))
         losses.resolve(self.loss)
