@@ -61,7 +61,9 @@ def resampled(
 
 
 def wilson(successes: int, trials: int, *, confidence: float = 0.95) -> tuple[float, float]:
-    """Return Wilson's interval for a share of ``successes`` in ``trials``; raised if there are no trials."""
+    """Return Wilson's interval for a share of ``successes`` in ``trials``; raised if there are none, or too many."""
+    if checks.count("successes", successes, minimum=0) > checks.count("trials", trials):
+        raise ValueError(f"successes must be at most the {trials} trials; got {successes}")
     found = stats.binomtest(successes, trials).proportion_ci(confidence, method="wilson")
     return float(found.low), float(found.high)
 
@@ -138,7 +140,7 @@ def crossing(x: ArrayLike, y: ArrayLike, level: float) -> float:
     """
     at, values = np.asarray(x, float), np.asarray(y, float)
     if at.shape != values.shape or len(at) < 2 or not (np.diff(at) > 0).all():
-        raise ValueError("crossing needs ascending x and as many y, at least two")
+        raise ValueError(f"crossing needs ascending x and as many y, at least two; got {at} and {values}")
     above: NDArray[np.bool_] = values >= level
     change = np.flatnonzero(above[1:] != above[:-1])
     if len(change) == 0:

@@ -37,7 +37,7 @@ from advnb import checks
 from advnb.experiments.read import load, results_folder
 from advnb.experiments.store import plain
 
-__all__ = ["VERDICTS", "Claim", "Finding", "Measured", "Page"]
+__all__ = ["VERDICTS", "Claim", "Finding", "Measured", "Page", "Verdicts"]
 
 VERDICTS = ("reproduced", "reproduced in part", "not reproduced", "vacuous here", "not run")
 """All verdicts there are; "vacuous here" is a bound that says nothing at any size that can be run."""

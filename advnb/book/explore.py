@@ -33,6 +33,8 @@ from PIL import Image
 from advnb import checks
 from advnb.book import figures
 
+__all__ = ["explore", "render"]
+
 MAX_FRAMES = 60
 """Pictures one call may draw: at about 10 KB each, more would make a page slow to load."""
 

@@ -42,6 +42,8 @@ from matplotlib.text import Text
 from advnb import checks
 from advnb.experiments.read import label
 
+__all__ = ["Table", "beside", "line", "provenance", "show_images", "size", "style", "table", "use"]
+
 SIZES: Mapping[str, tuple[float, float]] = MappingProxyType(
     {"single": (5.6, 3.5), "wide": (8.0, 3.3), "tall": (5.6, 6.2), "square": (4.4, 4.4), "strip": (8.0, 1.7)}
 )

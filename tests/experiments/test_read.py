@@ -12,7 +12,6 @@ from advnb.experiments import run
 from advnb.experiments.provenance import device_name
 from advnb.experiments.read import label, load, results_folder, stored_scales, unroll
 from advnb.experiments.store import NotStored, ResultsError
-from advnb.statistics import aggregate
 
 
 @pytest.fixture
@@ -79,56 +78,6 @@ def test_the_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("ADVNB_RESULTS", str(tmp_path))
     assert results_folder() == tmp_path
     assert str(results_folder("elsewhere")) == "elsewhere"
-
-
-def test_the_mean_is_taken_over_seeds(folder):
-    table = load("toy.walk", results=folder)
-    means = aggregate(table, ["steps", "scale"], ["end", "far"])
-    assert means.columns.tolist() == ["steps", "scale", "field", "mean", "low", "high", "n"]
-    row = means[(means.steps == 10) & (means["scale"] == 1.0) & (means.field == "far")].iloc[0]
-    expected = table[(table.steps == 10) & (table["scale"] == 1.0)].far
-    assert row["mean"] == pytest.approx(expected.mean()) and row.n == 5
-    assert expected.min() <= row.low < row["mean"] < row.high <= expected.max()
-    pd.testing.assert_frame_equal(means, aggregate(table, ["steps", "scale"], ["end", "far"]))
-
-
-def test_rows_of_one_seed_count_once():
-    """Ten copies of each seed are no more evidence than one."""
-    once = pd.DataFrame({"seed": range(6), "x": [1.0, 2.0, 4.0, 8.0, 3.0, 5.0], "d": 2})
-    copies = pd.concat([once] * 10)
-    pd.testing.assert_frame_equal(aggregate(once, "d", "x"), aggregate(copies, "d", "x"))
-
-
-def test_the_interval_covers_the_mean_as_often_as_it_says():
-    draws = np.random.default_rng(0).normal(size=(300, 40))
-    table = pd.DataFrame({"g": np.repeat(range(300), 40), "seed": np.tile(range(40), 300), "x": draws.ravel()})
-    intervals = aggregate(table, "g", "x", confidence=0.9, draws=400)
-    covered = ((intervals.low <= 0) & (intervals.high >= 0)).mean()
-    assert 0.82 < covered < 0.95
-
-
-def test_there_is_no_interval_where_there_is_none():
-    one = aggregate(pd.DataFrame({"seed": [0], "d": [2], "x": [3.0]}), "d", "x")
-    assert one["mean"][0] == 3.0 and one[["low", "high"]].isna().all(axis=None) and one.n[0] == 1
-    nan = aggregate(pd.DataFrame({"seed": [0, 1], "d": [2, 2], "x": [3.0, np.inf]}), "d", "x")
-    assert nan["mean"][0] == np.inf and nan[["low", "high"]].isna().all(axis=None)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("width", "x"), "by must name columns .*; got 'width'"),
-        (("d", "loss"), "fields must name columns .*; got 'loss'"),
-    ],
-)
-def test_a_wrong_column_is_refused(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        aggregate(pd.DataFrame({"seed": [0], "d": [2], "x": [3.0]}), *arguments)
-
-
-def test_a_wrong_confidence_is_refused():
-    with pytest.raises(ValueError, match="confidence must lie between 0 and 1; got 95"):
-        aggregate(pd.DataFrame({"seed": [0], "d": [2], "x": [3.0]}), "d", "x", confidence=95)
 
 
 def test_arrays_unroll_into_rows(folder):

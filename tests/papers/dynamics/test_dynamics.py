@@ -3,8 +3,6 @@
 import inspect
 import math
 
-import numpy as np
-import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -473,26 +471,6 @@ def test_problem_refuses_what_does_not_fit():
 
 
 # fits and experiments
-
-
-def test_exponent_recovers_a_power_law_with_different_prefactors():
-    rng = np.random.default_rng(0)
-    rows = [
-        {"net": net, "x": x, "y": 10.0**net * x**-1.5 * math.exp(0.01 * rng.standard_normal())}
-        for net in range(6)
-        for x in (0.1, 0.3, 1.0)
-    ]
-    fit = dynamics.exponent(pd.DataFrame(rows), "x", "y", by="net")
-    assert fit.low <= -1.5 <= fit.high and fit.high - fit.low < 0.05 and fit.groups == 6
-    with pytest.raises(ValueError, match="an exponent cannot be fitted"):
-        dynamics.exponent(pd.DataFrame(rows[:1]), "x", "y", by="net")
-
-
-def test_wilson_interval_covers_and_refuses():
-    low, high = dynamics.wilson(0, 100)
-    assert low == 0.0 and 0.02 < high < 0.05
-    with pytest.raises(ValueError, match="must not be greater than"):
-        dynamics.wilson(3, 2)
 
 
 def test_every_experiment_runs_its_smallest_trial_and_repeats_it():
