@@ -173,14 +173,18 @@ def pgd(
 ) -> Crafted:
     """Projected gradient descent's ascent on the loss: Madry et al.'s attack; eq. (3) of Wang et al. (2019).
 
+    Returns adversarial examples like ``x``, inside the ball and its box; with ``trace`` also the :class:`Trace`.
+
+    Raises ValueError or TypeError on inputs outside the box, labels without a logit, a model in train mode, a reduced
+    loss, a gradient that is not finite, unknown names and sizes out of range; the model has not changed then.
+
     Parameters
     ----------
-    model
-        Returns logits (n, classes), or one output (n,) for the losses ``"logistic"`` and ``"squared"``. Any device.
+    model, ball
+        The model, on any device, returns logits (n, classes), or one output (n,) for the losses ``"logistic"`` and
+        ``"squared"``. The ball is ``Linf(eps)`` or ``L2(eps)``, with eps in the units of x.
     x, y
         Clean examples (n, ...) inside the ball's box, and targets (n,): int64 class indices, or real numbers.
-    ball
-        ``Linf(eps)`` or ``L2(eps)``, with eps in the units of x.
     steps, step_size
         K steps of that size, in the units of x; by default eps / 4. A function of k makes a schedule.
     random_start, start, generator
@@ -199,11 +203,6 @@ def pgd(
         ``torch.bfloat16`` runs the network in that precision; points, steps and FOSC stay in the dtype of x.
     allow_train_mode
         Insist on attacking a model in train mode (its buffers are restored afterwards).
-
-    Returns adversarial examples like ``x``, inside the ball and its box; with ``trace`` also the :class:`Trace`.
-
-    Raises ValueError or TypeError on inputs outside the box, labels without a logit, a model in train mode, a reduced
-    loss, a gradient that is not finite, unknown names and sizes out of range; the model has not changed then.
     """
     objective = losses.resolve(loss)
     gradients.check_problem(model, x, y, ball, objective, allow_train_mode)

@@ -71,11 +71,11 @@ def box(value: Box | None) -> Box | None:
         return None
     try:
         low, high = (_float("a bound", bound, "a number") for bound in value)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"box must be None or a pair (low, high); got {value!r}") from error
-    if not low < high:
-        raise ValueError(f"box must be a pair (low, high) with low < high; got {value!r}")
-    return low, high
+        if low < high:
+            return low, high
+    except (TypeError, ValueError):
+        pass
+    raise ValueError(f"box must be None or a pair (low, high) with low < high; got {value!r}")
 
 
 def images(name: str, x: Tensor, box: Box | None = None) -> Tensor:

@@ -1,14 +1,15 @@
 """The papers' networks: the two-layer net with its derivatives in closed form, and the image classifiers.
 
 All of them take images or rows in the units of the data and normalise inside, if at all. With a ``generator``
-each is reproducible and leaves torch's global random state alone.
+each is reproducible and leaves torch's global random state alone. The options of every classifier are
+``normalisation``, which puts a :class:`Normalise` with these values in front, and ``generator``.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Literal, TypedDict, Unpack
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +18,7 @@ from torch import Tensor, fx, nn
 from advnb import checks
 
 __all__ = [
-    "Activation", "Init", "Normalisation", "Normalise", "Options", "TwoLayer", "WideBlock", "cifar_cnn", "digits_cnn",
+    "Activation", "Init", "Normalisation", "Normalise", "TwoLayer", "WideBlock", "cifar_cnn", "digits_cnn",
     "example_cnn", "initialise", "mnist_cnn", "wide_resnet",
 ]  # fmt: skip
 
@@ -156,18 +157,7 @@ class Normalise(nn.Module):
         return (x - self.mean) / self.std
 
 
-class Options(TypedDict, total=False):
-    """What every classifier takes beside its sizes.
-
-    ``normalisation`` puts a :class:`Normalise` with these values in front. With a ``generator`` every weight is drawn
-    from it (:func:`initialise`), and nothing from torch's global state.
-    """
-
-    normalisation: Normalisation | None
-    generator: torch.Generator | None
-
-
-def mnist_cnn(classes: int = 10, in_channels: int = 1, side: int = 28, **options: Unpack[Options]) -> nn.Module:
+def mnist_cnn(classes: int = 10, in_channels: int = 1, side: int = 28, **options: Any) -> nn.Module:
     """Build the 4-layer CNN of Wang et al. (2019), section 5.1, for MNIST; returns logits (n, classes).
 
     Convolutions 3x3 with 32 and 64 filters, each with BatchNorm, ReLU and 2x2 max-pool; dense 128; dense 10. The paper
@@ -176,12 +166,12 @@ def mnist_cnn(classes: int = 10, in_channels: int = 1, side: int = 28, **options
     return _cnn(((32,), (64,)), 128, False, classes, in_channels, side, **options)
 
 
-def digits_cnn(classes: int = 10, in_channels: int = 1, side: int = 8, **options: Unpack[Options]) -> nn.Module:
+def digits_cnn(classes: int = 10, in_channels: int = 1, side: int = 8, **options: Any) -> nn.Module:
     """Build :func:`mnist_cnn` at a quarter of the size, for 8x8 digits: trains in seconds on a CPU."""
     return _cnn(((16,), (32,)), 64, False, classes, in_channels, side, **options)
 
 
-def cifar_cnn(classes: int = 10, in_channels: int = 3, side: int = 32, **options: Unpack[Options]) -> nn.Module:
+def cifar_cnn(classes: int = 10, in_channels: int = 3, side: int = 32, **options: Any) -> nn.Module:
     """Build the 8-layer CNN of Wang et al. (2019), section 5.1, for CIFAR-10; returns logits (n, classes).
 
     Pairs of 3x3 convolutions with 64, 128 and 196 filters, each with BatchNorm and ReLU, and a 2x2 max-pool after each
@@ -190,7 +180,7 @@ def cifar_cnn(classes: int = 10, in_channels: int = 3, side: int = 32, **options
     return _cnn(((64, 64), (128, 128), (196, 196)), 256, True, classes, in_channels, side, **options)
 
 
-def example_cnn(classes: int = 10, in_channels: int = 1, side: int = 28, **options: Unpack[Options]) -> nn.Module:
+def example_cnn(classes: int = 10, in_channels: int = 1, side: int = 28, **options: Any) -> nn.Module:
     """Build the MNIST network of the PyTorch examples; returns logits (n, classes), no softmax.
 
     Convolutions 3x3 with 32 and 64 filters and no padding, a ReLU each, one 2x2 max-pool, dropout 1/4, dense 128, ReLU,
@@ -209,9 +199,7 @@ def example_cnn(classes: int = 10, in_channels: int = 1, side: int = 28, **optio
     return _build(layers, classes, in_channels, **options)
 
 
-def wide_resnet(
-    depth: int = 34, width: int = 10, classes: int = 10, in_channels: int = 3, **options: Unpack[Options]
-) -> nn.Module:
+def wide_resnet(depth: int = 34, width: int = 10, classes: int = 10, in_channels: int = 3, **options: Any) -> nn.Module:
     """Build the pre-activation WideResNet-depth-width of Zagoruyko and Komodakis (2016), without dropout.
 
     Three groups of (depth - 4) / 6 blocks with 16, 32 and 64 times ``width`` filters; the last two start with stride
@@ -257,7 +245,7 @@ class WideBlock(nn.Module):
 
 def _cnn(
     groups: Sequence[Sequence[int]], dense: int, norm: bool, classes: int, in_channels: int, side: int,
-    **options: Unpack[Options],
+    **options: Any,
 ) -> nn.Module:  # fmt: skip
     """Assemble 3x3 convolutions with BatchNorm and ReLU, a 2x2 max-pool after each group of them, and two dense layers.
 

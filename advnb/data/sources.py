@@ -15,7 +15,6 @@ import math
 import os
 import tarfile
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -111,21 +110,14 @@ def folder() -> Path:
     return Path(os.environ.get(ENVIRONMENT) or pooch.os_cache("advnb")).expanduser()
 
 
-@dataclass(frozen=True)
-class Presence:
+class Presence(NamedTuple):
     """What is on this machine of one data set: its ``files`` in the folder ``path``, and what is ``missing``."""
 
     name: str
-    path: Path | None
+    state: Literal["embedded", "present", "partial", "absent"]
+    path: Path | None = None
     files: tuple[Path, ...] = ()
     missing: tuple[str, ...] = ()
-
-    @property
-    def state(self) -> Literal["embedded", "present", "partial", "absent"]:
-        """Whether all files are there, some, or none; digits are embedded in scikit-learn."""
-        if self.path is None:
-            return "embedded"
-        return "present" if not self.missing else "partial" if self.files else "absent"
 
     @property
     def size(self) -> int:
@@ -138,10 +130,13 @@ def present() -> list[Presence]:
     unpacked = folder() / CIFAR10_FOLDER
     mnist = [_path(file) for half in HALVES for file in MNIST[half]]
     cifar = [unpacked / name for half in HALVES for name in CIFAR10_FILES[half]]
-    found = [Presence("digits", None)]
+    found = [Presence("digits", "embedded")]
     for name, paths in {"mnist": mnist, "cifar10": cifar if unpacked.is_dir() else [_path(CIFAR10)]}.items():
         here = tuple(path for path in paths if path.is_file())
-        found.append(Presence(name, folder(), here, tuple(path.name for path in paths if path not in here)))
+        missing = tuple(path.name for path in paths if path not in here)
+        found.append(
+            Presence(name, "absent" if not here else "partial" if missing else "present", folder(), here, missing)
+        )
     return found
 
 

@@ -75,6 +75,19 @@ def fit(
 ) -> pd.DataFrame:
     """Train ``model`` in place against ``defence``, leave it in eval mode, and return the history of its epochs.
 
+    Returns one row an epoch: ``epoch`` (from 1), ``lr``, ``loss`` (on the crafted batches), ``accuracy`` (clean batches
+    in eval mode, just before they are used; one more forward pass, unless the defence returns the clean batch),
+    ``adversarial_accuracy`` (crafted batches, from the update's own pass in train mode), ``seconds``, and the columns
+    of ``evaluate``.
+
+    Raises ValueError or TypeError on settings out of range, empty data, labels without a logit or a reduced loss;
+    Diverged when the loss or a weight is NaN or infinite, naming epoch and batch; CheckpointError when the file is
+    damaged or belongs to a run with other settings: it is left as it is.
+
+    A resumed run equals an uninterrupted one bit for bit on a CPU, ``seconds`` apart. Under ``torchrun`` the same call
+    shares each batch between the processes (DistributedDataParallel) and matches one process up to rounding,
+    except that BatchNorm in train mode sees its own process's rows only (``nn.SyncBatchNorm`` mends that on GPUs).
+
     Parameters
     ----------
     model, data, defence
@@ -99,19 +112,6 @@ def fit(
     checkpoint, checkpoint_every, resume
         A file to store the run in, every so many epochs and at the end. If it exists the run goes on from it, or
         returns at once when it was finished; weights of ``model`` are then replaced. ``epochs`` may have grown.
-
-    Returns one row an epoch: ``epoch`` (from 1), ``lr``, ``loss`` (on the crafted batches), ``accuracy`` (clean batches
-    in eval mode, just before they are used; one more forward pass, unless the defence returns the clean batch),
-    ``adversarial_accuracy`` (crafted batches, from the update's own pass in train mode), ``seconds``, and the columns
-    of ``evaluate``.
-
-    Raises ValueError or TypeError on settings out of range, empty data, labels without a logit or a reduced loss;
-    Diverged when the loss or a weight is NaN or infinite, naming epoch and batch; CheckpointError when the file is
-    damaged or belongs to a run with other settings: it is left as it is.
-
-    A resumed run equals an uninterrupted one bit for bit on a CPU, ``seconds`` apart. Under ``torchrun`` the same call
-    shares each batch between the processes (DistributedDataParallel) and matches one process up to rounding,
-    except that BatchNorm in train mode sees its own process's rows only (``nn.SyncBatchNorm`` mends that on GPUs).
     """
     import pandas as pd
 
@@ -213,7 +213,7 @@ class Run:
         epochs, every = self.settings.epochs, self.settings.checkpoint_every
         batches = math.ceil(len(self.split) / self.settings.batch)
         done = len(self.history) * batches
-        hidden = not (progress and self.group.first)
+        hidden = not (progress and self.group.rank == 0)
         try:
             with tqdm(total=epochs * batches, initial=done, unit="batch", leave=False, disable=hidden) as bar:
                 while len(self.history) < epochs and not self.stopped:
@@ -306,7 +306,7 @@ class Run:
 
     def store(self, path: Path) -> None:
         """Write the run to ``path``, from one process; the others wait for the file."""
-        if self.group.first:
+        if self.group.rank == 0:
             state = {name: getattr(self, name).state_dict() for name in PARTS}
             state |= {"fingerprint": self.fingerprint, "history": self.history, "stopped": self.stopped}
             checkpoints.save(path, state)

@@ -22,15 +22,10 @@ _TORCHRUN = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 @dataclass(frozen=True)
 class Ranks:
-    """Process number ``rank`` of ``size``."""
+    """Process number ``rank`` of ``size``; number 0 writes the files and shows the progress."""
 
     rank: int = 0
     size: int = 1
-
-    @property
-    def first(self) -> bool:
-        """Whether this is the process that writes files and shows progress."""
-        return self.rank == 0
 
     def share(self, n: int) -> tuple[slice, float]:
         """Return this process's consecutive part of ``n`` rows and the weight of its rows, 1.
