@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import itertools
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -65,6 +66,7 @@ def white_box(
     data: Examples,
     attacks: Mapping[str, Attack | None],
     *,
+    targets: Models | None = None,
     seed: int = 0,
     confidence: float = 0.95,
     batch: int = 256,
@@ -76,6 +78,7 @@ def white_box(
     Columns: ``model``, ``attack``, ``accuracy`` in [0, 1] with the Wilson interval ``low`` to ``high`` at
     ``confidence`` (from the finite test set alone, not from training), ``n``, ``loss`` (mean cross entropy,
     or logistic loss for one output, on the attacked examples) and ``seconds``. :func:`table` lays them out.
+    With ``targets`` these classify what was crafted, each in a row with its name as ``target``: see :func:`transfer`.
 
     The random draws of an attack (from a generator on the CPU) depend on ``seed``, the attack's name and
     ``batch``. Adding, renaming or reordering models or adding attacks therefore changes no other number, and
@@ -84,11 +87,26 @@ def white_box(
     Raises as :func:`accuracy`; also for no models, no attacks, or a confidence outside (0, 1). All models are
     checked before the first is attacked.
     """
-    results = _results(
-        {"models": models}, data, attacks, seed=seed, confidence=confidence, batch=batch, progress=progress,
-        allow_train_mode=allow_train_mode,
-    )  # fmt: skip
-    return results.drop(columns="target").rename(columns={"source": "model"})
+    import pandas as pd
+
+    split, groups = as_split(data), {"models": models} if targets is None else {"sources": models, "targets": targets}
+    _check_named(**groups, attacks=attacks)
+    checks.number("confidence", confidence, lambda v: 0 < v < 1, "lie between 0 and 1")
+    for kind, group in groups.items():
+        for name, model in group.items():
+            _check_model(f"{kind}[{name!r}]", model, split.x, allow_train_mode)
+    rows = []
+    what = "transfer" if targets else "white box"
+    with tqdm(total=len(models) * len(attacks) * len(split), desc=what, disable=not progress) as bar:
+        for (source, model), (name, attack) in itertools.product(models.items(), attacks.items()):
+            begin = time.perf_counter()
+            craft = partial(_craft, model, attack, _generator(seed, name))
+            scores = _attacked(craft, targets or {source: model}, split, batch, bar)
+            seconds = time.perf_counter() - begin
+            for target, score in scores.items():
+                row = {"model": source, "target": target, "attack": name}
+                rows.append(row | _summary(*score, confidence) | {"seconds": seconds})
+    return pd.DataFrame(rows).drop(columns=[] if targets else "target")
 
 
 def transfer(
@@ -99,7 +117,8 @@ def transfer(
     Columns: ``source``, ``target``, ``attack``, then as in :func:`white_box` without ``seconds``; ``loss`` is
     the target's. A target that is also a source gives the white-box number. Options and errors as there.
     """
-    return _results({"sources": sources, "targets": targets}, data, attacks, **options).drop(columns="seconds")
+    results = white_box(sources, data, attacks, targets=targets, **options)
+    return results.drop(columns="seconds").rename(columns={"model": "source"})
 
 
 def table(results: pd.DataFrame, *, rows: str = "attack", columns: str = "model", digits: int = 1) -> pd.DataFrame:
@@ -118,42 +137,6 @@ def table(results: pd.DataFrame, *, rows: str = "attack", columns: str = "model"
     cells = [f"{a:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]" for a, low, high in percent.to_numpy()]
     wide = results.assign(cell=cells).pivot(index=rows, columns=columns, values="cell")
     return wide.reindex(index=results[rows].unique(), columns=results[columns].unique())
-
-
-def _results(
-    groups: Mapping[str, Models],
-    data: Examples,
-    attacks: Mapping[str, Attack | None],
-    *,
-    seed: int = 0,
-    confidence: float = 0.95,
-    batch: int = 256,
-    progress: bool = True,
-    allow_train_mode: bool = False,
-) -> pd.DataFrame:
-    """Craft on each model of the first group and score all of the second, or that model alone where there is none."""
-    import pandas as pd
-
-    split = as_split(data)
-    _check_named(**groups, attacks=attacks)
-    checks.number("confidence", confidence, lambda v: 0 < v < 1, "lie between 0 and 1")
-    for kind, group in groups.items():
-        for name, model in group.items():
-            _check_model(f"{kind}[{name!r}]", model, split.x, allow_train_mode)
-    sources, *others = groups.values()
-    rows = []
-    with tqdm(total=len(sources) * len(attacks) * len(split), disable=not progress) as bar:
-        for source, model in sources.items():
-            targets = others[0] if others else {source: model}
-            for name, attack in attacks.items():
-                begin = time.perf_counter()
-                craft = partial(_craft, model, attack, _generator(seed, name))
-                scores = _attacked(craft, targets, split, batch, bar)
-                seconds = time.perf_counter() - begin
-                for target, score in scores.items():
-                    row = {"source": source, "target": target, "attack": name}
-                    rows.append(row | _summary(*score, confidence) | {"seconds": seconds})
-    return pd.DataFrame(rows)
 
 
 def _attacked(

@@ -292,6 +292,22 @@ def test_later_defences_need_a_line_each():
     assert moved == pytest.approx([0.01, 0.02, 0.03], rel=1e-4)
 
 
+def test_a_later_defence_can_stop_each_example_by_its_fosc_and_see_how_far_it_went():
+    """As "Dynamic" of Wang et al. (2019) does, with a threshold that falls from one epoch to the next."""
+    steps: dict[int, list[Tensor]] = {}
+
+    class Dynamic(Standard):
+        def craft(self, model, x, y, *, epoch, start, **moment):
+            threshold = {1: 1e9, 2: 0.0}[epoch]
+            x_adv, trace = self.attack(model, x, y, start, fosc_below=threshold, trace=True)
+            steps.setdefault(epoch, []).append(trace.steps)
+            return x_adv
+
+    fit(network(), blobs(), Dynamic(Linf(0.5), steps=4, step_size=0.01), epochs=2, batch=20)
+    first, second = (torch.cat(parts) for parts in steps.values())
+    assert (first == 1).all() and (second == 4).all() and len(first) == 50
+
+
 def test_evaluate_adds_columns_and_callback_stops():
     rows = []
 
