@@ -106,7 +106,7 @@ def _projected_step(geometry: pd.DataFrame) -> Measured:
     broken = short["l42_share"].mean()
     return (
         f"outward directions: at most {about(outward)} of the bound; inward: up to "
-        f"{about(short['l42_inward'].max(), 1)} times the bound, broken by {about(100 * broken, 1)}% of "
+        f"{about(short['l42_inward'].max())} times the bound, broken by {about(100 * broken, 1)}% of "
         f"inward directions at η ≤ ε/20; the mended bound: at most {about(mended)}",
         {"outward": outward, "inward": short["l42_inward"].min(), "mended": mended},
     )
