@@ -31,7 +31,8 @@ SETTINGS = {
 }
 VARIABLES = {name for variables in SETTINGS.values() for name in variables}
 STEPS = {
-    "tests": ["-m", "pytest", "-q", "-m", "not browser and not slow"],
+    # without the benchmarks: how fast another processor is cannot be emulated
+    "tests": ["-m", "pytest", "-q", "-m", "not browser and not slow", "--ignore=tests/benchmarks"],
     "notebooks": ["-m", "pytest", "-q", "book"],
     "ledger": ["-m", "advnb", "claims"],
     "verify": [str(Path(__file__).resolve()), "--steps", "verify-here"],
