@@ -85,13 +85,19 @@ def test_lazy_lemma_b9_step_fails_and_a_weaker_one_suffices():
     assert 2.3 / (8 + 16.99 - 1) < 0.096  # of -8 and -16.99 square roots, one must remain
 
 
-def test_convergence_theorem_1_misses_a_term():
-    curvature = np.array([1.0, 0.1])  # L_S = sum of curvature theta^2 / 2: L = 1, no noise, exact maximisers
+@pytest.mark.parametrize("T", [100, 1000])
+@pytest.mark.parametrize("curvature", [1.0, 0.5, 0.1])
+def test_convergence_theorem_1_misses_a_term(T, curvature):
+    """L = 1, no noise, exact maximisers: the printed bound is 0, the left side is the missing L gap / T up to two."""
+
+    def printed(sigma, delta, L, gap, coupling, mu):
+        return 4 * sigma * np.sqrt(L * gap / T) + 5 * coupling**2 * delta / mu
+
+    diagonal = np.array([1.0, curvature])  # L_S = sum of diagonal theta^2 / 2
     theta = np.array([3.0, 3.0])
-    gap, squares = 0.5 * curvature @ theta**2, []
-    for _ in range(20):
-        squares.append(np.sum((curvature * theta) ** 2))
-        theta = theta - curvature * theta
-        average, printed = np.mean(squares), 0.0
-        assert average > printed
-        assert average <= 2 * gap / len(squares)
+    gap, squares = 0.5 * diagonal @ theta**2, []
+    for _ in range(T):
+        squares.append(np.sum((diagonal * theta) ** 2))
+        theta = theta - diagonal * theta
+    assert printed(sigma=0, delta=0, L=1, gap=gap, coupling=1, mu=1) == 0
+    assert 0.99 * gap / T <= np.mean(squares) <= 2 * gap / T + 1e-12

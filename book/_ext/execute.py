@@ -1,4 +1,4 @@
-"""Execute notebooks in place so that a second run writes the same bytes.
+"""Execute notebooks in place so that a second run on the same processor writes the same bytes.
 
     python book/_ext/execute.py [PATH ...]      # notebooks or folders; without any, all of `book`
 

@@ -117,9 +117,7 @@ def count_minima(problem: Problem) -> int:
 
 
 def _grid(problem: Problem, samples: int) -> Tensor:
-    """Angles in [0, 2 pi): a uniform sweep, and points through the bend of each unit that the sweep would
-    miss.
-    """
+    """Angles in [0, 2 pi): a uniform sweep, and points through the bend of each unit that the sweep would miss."""
     uniform = torch.arange(samples, dtype=torch.float64) * (2 * math.pi / samples)
     reach = problem.eps * problem.W.norm(dim=-1)
     offset = problem.W @ problem.x
@@ -134,8 +132,7 @@ def _grid(problem: Problem, samples: int) -> Tensor:
 
 
 def _zeros(function: Callable[[Tensor], Tensor], grid: Tensor) -> Tensor:
-    """All sign changes of a periodic function between neighbours of a sorted grid, bisected to float
-    precision.
+    """All sign changes of a periodic function between neighbours of a sorted grid, bisected to float precision.
 
     Grid points where the function is exactly zero are skipped, so that a flat stretch counts at most once.
     """

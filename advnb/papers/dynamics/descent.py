@@ -1,5 +1,4 @@
-"""Projected gradient descent as the paper runs it: raw gradient steps, projection onto the L2 ball (section
-2).
+"""Projected gradient descent as the paper runs it: raw gradient steps, projection onto the L2 ball (section 2).
 
 The loop is :func:`advnb.attacks.ascend`, fed with the closed-form gradient of -L.
 """
@@ -22,8 +21,7 @@ StepSize = float | Callable[[int], float]
 
 @dataclass(frozen=True)
 class Path:
-    """Iterates of projected gradient descent: ``delta`` (steps + 1, n, d) and the objective ``value`` (steps
-    + 1, n).
+    """Iterates of projected gradient descent: ``delta`` (steps + 1, n, d) and the objective ``value`` (steps + 1, n).
 
     ``gap`` (steps + 1, n) is the first-order stationary condition max over the ball of <delta - delta', dL>:
     0 exactly at a point where projected descent rests. On the sphere it is eps ||dL|| (1 - cos), about eps
@@ -41,8 +39,7 @@ class Path:
 
 
 def pgd(problem: Problem, start: Tensor, *, steps: int, step_size: StepSize) -> Path:
-    """delta_{t+1} = P_B(0, eps)[delta_t - eta_t dL(delta_t)], the iteration of sections 2 and 3, with its
-    whole path.
+    """delta_{t+1} = P_B(0, eps)[delta_t - eta_t dL(delta_t)], the iteration of sections 2 and 3, with its whole path.
 
     ``start`` (n, d) lies in the ball, or (nets, n, d) for a stack, whose paths then come as (steps + 1, nets
     * n, d). ``step_size`` is eta, or a function of t for a schedule (Corollary 3.1). Raises ValueError if a
@@ -103,8 +100,7 @@ def on_sphere_mask(problem: Problem, delta: Tensor) -> Tensor:
 
 
 def first_stationary(problem: Problem, path: Path, threshold: float) -> Tensor:
-    """First step t with delta_t on the sphere and ||Gamma(delta_t)|| <= threshold, shape (n,); -1 where
-    there is none.
+    """First step t with delta_t on the sphere and ||Gamma(delta_t)|| <= threshold, shape (n,); -1 where there is none.
 
     Theorem 3.1 takes ``threshold`` = sqrt(eta).
     """

@@ -140,9 +140,7 @@ class Problem:
     # -- the constrained problem (section 4)
 
     def multiplier(self, delta: Tensor) -> Tensor:
-        """lambda*(delta) = argmin over lambda of ||dL - lambda dc|| = delta . dL / (2 ||delta||^2), shape
-        (..., n).
-        """
+        """lambda*(delta) = argmin over lambda of ||dL - lambda dc|| = delta . dL / (2 ||delta||^2), shape (..., n)."""
         return (delta * self.gradient(delta)).sum(-1) / (2 * (delta * delta).sum(-1))
 
     def gamma(self, delta: Tensor) -> Tensor:
@@ -197,8 +195,7 @@ def tangent_basis(delta: Tensor) -> Tensor:
 def from_net(
     net: TwoLayer, x: Tensor, y: float, eps: float, *, loss: str = "squared", convention: str = "minus"
 ) -> Problem:
-    """Return the adversary's problem for a two-layer softplus net at the example ``x`` (d,) with target
-    ``y``.
+    """Return the adversary's problem for a two-layer softplus net at the example ``x`` (d,) with target ``y``.
 
     Raises ValueError if the net's activation is not the paper's softplus, or if it has biases.
     """
@@ -246,9 +243,7 @@ def draw(
 
 
 def stack(problems: list[Problem]) -> Problem:
-    """Return one problem with a leading dimension over ``problems``; raised if they do not share eps and
-    loss.
-    """
+    """Return one problem with a leading dimension over ``problems``; raised if they do not share eps and loss."""
     first = problems[0]
     for other in problems[1:]:
         if (other.eps, other.loss, other.convention) != (first.eps, first.loss, first.convention):

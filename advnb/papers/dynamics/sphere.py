@@ -130,8 +130,7 @@ def minima(problem: Problem, starts: int = 100, *, seed: int = 0, tolerance: flo
 
 
 def critical_points(problem: Problem, starts: int = 200, *, seed: int = 0, tolerance: float = 1e-9) -> Census:
-    """Distinct critical points of any index that Newton finds from uniform starts (section 4: are there
-    saddles?).
+    """Distinct critical points of any index that Newton finds from uniform starts (section 4: are there saddles?).
 
     ``tolerance`` is relative to the largest ||dL|| among the starts, so that points where dL itself vanishes
     (f = y) are found, and are recognised by their value 0.
@@ -166,9 +165,7 @@ def _line_search(problem: Problem, delta: Tensor, step: Tensor) -> Tensor:
 
 
 def _distinct(points: SpherePoints, radius: float) -> tuple[SpherePoints, Tensor]:
-    """One representative for each cluster of points closer than ``radius``, lowest value first, with cluster
-    sizes.
-    """
+    """One representative for each cluster of points closer than ``radius``, lowest value first, with cluster sizes."""
     points = points.select(points.value.argsort())
     free = torch.ones(len(points.delta), dtype=torch.bool)
     first, hits = [], []

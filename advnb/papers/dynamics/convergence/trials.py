@@ -1,5 +1,4 @@
-"""Trials on how projected gradient descent converges: Theorem 3.1, Corollary 3.1, Lemmas 4.1, 4.5, A.5 to
-A.8.
+"""Trials on how projected gradient descent converges: Theorem 3.1, Corollary 3.1, Lemmas 4.1, 4.5, A.5 to A.8.
 
 Every trial is a pure function of its parameters and seed that returns plain numbers and short lists. The
 target is y = f(x) + 1, so that assumption 3 holds with L close to 1 on the small balls of the theorem.
@@ -29,8 +28,7 @@ from advnb.papers.dynamics.sphere import SpherePoints, newton
 def run_until_stationary(
     problem: Problem, start: Tensor, eta: float, *, limit: int = 200_000, block: int = 250
 ) -> tuple[Path, Tensor]:
-    """PGD at constant ``eta`` until every trajectory is on the sphere with ||Gamma|| <= sqrt(eta) (Theorem
-    3.1).
+    """PGD at constant ``eta`` until every trajectory is on the sphere with ||Gamma|| <= sqrt(eta) (Theorem 3.1).
 
     Returns the path and the step (n,) at which each first was, -1 where ``limit`` steps did not suffice.
     """
@@ -56,8 +54,7 @@ def stationarity(
     starts: int = 10,
     limit: int = 200_000,
 ) -> Numbers:
-    """Theorem 3.1 at one net: iterations and distances for eta = ``eta_ratio`` eps^2, from uniform starts in
-    the ball.
+    """Theorem 3.1 at one net: iterations and distances for eta = ``eta_ratio`` eps^2, from uniform starts in the ball.
 
     ``steps``: the first t on the sphere with ||Gamma|| <= sqrt(eta). ``distance``: from there to the local
     minimum where the trajectory ends, found by Newton. ``afterwards``: the distance after as many steps

@@ -18,8 +18,7 @@ from advnb.papers.dynamics.sphere import critical_points, minima
 def count_against_eps(
     *, scale: float, m: int, seed: int, device: str = "cpu", low: float = -2.0, high: float = 3.0, points: int = 26
 ) -> Numbers:
-    """Theorem 5.1 at one net: minima on the circle for log10(eps) from ``low`` to ``high``, with ||x|| =
-    ``scale`` held.
+    """Theorem 5.1 at one net: minima on the circle for log10(eps) from ``low`` to ``high``, ||x|| = ``scale`` held.
 
     The target is out of f's reach, so the count is the same for both conventions and every loss.
     ``threshold`` is the largest eps of the grid below which every count is 1; ``certified`` the largest at
@@ -74,8 +73,7 @@ def within_reach(*, eps: float, seed: int, device: str = "cpu", m: int = 16) -> 
 
 
 def general_loss(*, loss: str, scale: float, ratio: float, m: int, seed: int, device: str = "cpu") -> Numbers:
-    """Section 5.2 at one net: the bounds L < |dl/df| < U and |d2l/df2| <= B on the ball, and the count of
-    minima.
+    """Section 5.2 at one net: the bounds L < |dl/df| < U and |d2l/df2| <= B on the ball, and the count of minima.
 
     The target is 1 for every loss (a class label for the cross entropy). ``same_as_f``: whether the minima
     on the circle are exactly extrema of f, as many as f has: what a loss that is monotone on f's range must

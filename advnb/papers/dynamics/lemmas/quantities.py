@@ -1,5 +1,4 @@
-"""The quantities in the lemmas of Deng et al. (section 4 and appendix A), measured; and the mended
-statements.
+"""The quantities in the lemmas of Deng et al. (section 4 and appendix A), measured; and the mended statements.
 
 Suprema over the ball are maxima over sampled points: they can only underestimate. Where a lemma's statement
 is geometry alone (A.3, A.4, 4.2) the quantities are exact.
@@ -18,9 +17,7 @@ from advnb.papers.dynamics.problem import Problem, cosine, in_ball, normal_part,
 
 
 def projection_error(problem: Problem, delta: Tensor, step: Tensor) -> Tensor:
-    """||P_B(delta + step) - (delta + P_T step)|| for delta on the sphere, shape (n,): the left side of Lemma
-    4.2.
-    """
+    """||P_B(delta + step) - (delta + P_T step)|| for delta on the sphere, shape (n,): the left side of Lemma 4.2."""
     landed = problem.ball.project(delta + step, torch.zeros_like(delta))
     return (landed - delta - tangent_part(delta, step)).norm(dim=-1)
 
@@ -31,8 +28,7 @@ def printed_bound(problem: Problem, step: Tensor) -> Tensor:
 
 
 def mended_bound(problem: Problem, delta: Tensor, step: Tensor) -> Tensor:
-    """3/2 ||step||^2 / eps for a step that does not point inward; else 2 ||step||^2 / eps + the inward
-    component.
+    """3/2 ||step||^2 / eps for a step that does not point inward; else 2 ||step||^2 / eps + the inward component.
 
     Why: write n = delta / eps, c = <step, n>, q = P_T step, rho = ||delta + step||. If the step ends in the
     ball, nothing is projected and the error is the normal part -c alone. If it ends outside, the landing
@@ -107,9 +103,7 @@ class BallConstants:
 
 
 def ball_constants(problem: Problem, n: int = 128, *, seed: int = 0) -> BallConstants:
-    """Measure the constants of Lemmas A.1 and A.2, Corollary A.1 and assumption 3 on ``n`` points of the
-    ball.
-    """
+    """Measure the constants of Lemmas A.1 and A.2, Corollary A.1 and assumption 3 on ``n`` points of the ball."""
     delta = torch.cat((in_ball(problem, n - n // 2, seed=seed), on_sphere(problem, n // 2, seed=seed + 1)))
     f, grad, hess = problem.f(delta), problem.f_gradient(delta), problem.f_hessian(delta)
     size = grad.norm(dim=-1)
@@ -133,8 +127,7 @@ def ball_constants(problem: Problem, n: int = 128, *, seed: int = 0) -> BallCons
 
 
 def unique_minimum_certificate(constants: BallConstants, eps: float) -> bool:
-    """Whether eps sup ||d2f|| < inf ||df|| over the ball: then f has one maximum and one minimum on the
-    sphere.
+    """Whether eps sup ||d2f|| < inf ||df|| over the ball: then f has one maximum and one minimum on the sphere.
 
     The mended Theorem 5.1, for every d and m: critical points of f on the sphere are the fixed points of
     delta -> +-eps df(delta) / ||df(delta)||, a map with Lipschitz constant eps sup ||d2f|| / inf ||df||,
@@ -151,9 +144,7 @@ def lipschitz_bound(problem: Problem) -> float:
 
 
 def uncrossed(problem: Problem, margin: float = 1.0) -> Problem:
-    """The same problem with a target that f cannot take on the ball: y = f(x) + eps ||W||_2 ||a|| +
-    ``margin``.
-    """
+    """The same problem with a target that f cannot take on the ball: y = f(x) + eps ||W||_2 ||a|| + ``margin``."""
     centre = torch.zeros(1, problem.d, dtype=problem.x.dtype)
     return problem.having(y=problem.f(centre)[0] + problem.eps * lipschitz_bound(problem) + margin)
 

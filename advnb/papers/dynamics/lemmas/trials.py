@@ -80,8 +80,7 @@ def _near_the_end(problem: Problem, path: Path, eta: float) -> Numbers:
 
 
 def _avoids_maxima(problem: Problem, path: Path, eta: float) -> Numbers:
-    """Lemma 4.5: which trajectories reach Delta^-, and which leave Delta^+ again, for the paper's two
-    definitions.
+    """Lemma 4.5: which trajectories reach Delta^-, and which leave Delta^+ again, for the paper's two definitions.
 
     Delta^+ and Delta^- are taken at the minima and maxima of L: by the angle between -dL and the radius.
     """
@@ -105,9 +104,7 @@ def _avoids_maxima(problem: Problem, path: Path, eta: float) -> Numbers:
 
 
 def constants(*, d: int, m: int, eps: float, seed: int, device: str = "cpu", points: int = 256) -> Numbers:
-    """Lemmas A.1, A.2, Corollary A.1 and assumption 3 at one net: their constants over the ball around ||x||
-    = 1.
-    """
+    """Lemmas A.1, A.2, Corollary A.1 and assumption 3 at one net: their constants over the ball around ||x|| = 1."""
     problem = draw(d, m, eps, seed=seed)
     measured = asdict(ball_constants(problem, points, seed=seed))
     centre = torch.zeros(1, d, dtype=torch.float64)
@@ -159,8 +156,7 @@ def _threshold(size: Tensor, eigenvalue: Tensor) -> float:
 
 
 def geometry(*, d: int, eta_over_eps: float, seed: int, device: str = "cpu", pairs: int = 2000) -> Numbers:
-    """Lemmas 4.2, A.3 and A.4 on random points of the sphere and random unit directions: ratios of left to
-    right side.
+    """Lemmas 4.2, A.3 and A.4 on random points of the sphere and random unit directions: ratios of left to right side.
 
     A statement holds where its ratio is at most 1. ``l42_outward`` and ``l42_inward`` split Lemma 4.2 by the
     sign of v . delta; ``l42_share`` is the share of inward directions that break it; ``l42_mended`` tests

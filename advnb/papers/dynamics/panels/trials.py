@@ -50,8 +50,7 @@ def escape(
     y: float = 1.0,
     steps: int = 10,
 ) -> Numbers:
-    """One trajectory of Figure 1: from the worst of 10,000 random points, ``steps`` PGD steps, best of ten
-    step sizes.
+    """One trajectory of Figure 1: from the worst of 10,000 random points, ``steps`` PGD steps, best of ten step sizes.
 
     ``progress``: the share of the way down to the lowest value on the ball that the best step size (by final
     value, as in B.1) covers. ``slope`` and ``grad_f`` are |dL/df| and ||df|| at the start relative to their
@@ -89,9 +88,7 @@ def best_descent(problem: Problem, start: Tensor, steps: int = 10) -> tuple[Path
 
 
 def _unit_steps(problem: Problem, start: Tensor, goal: float, limit: int = 100) -> int:
-    """Steps of length eps / 10 along -dL / ||dL|| until the objective is at most ``goal``; -1 if never within
-    ``limit``.
-    """
+    """Steps of length eps / 10 along -dL / ||dL|| until the objective is at most ``goal``; -1 if not in ``limit``."""
     delta = start
     for t in range(limit):
         if float(problem.objective(delta)) <= goal:
