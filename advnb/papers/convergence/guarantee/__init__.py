@@ -1,0 +1,1 @@
+"""Theorem 1 of Wang et al. (2019) on problems whose constants are all known."""
