@@ -30,6 +30,14 @@ Crafted = Any
 Gradient = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]
 """(points, their rows in the batch or None for all) -> (loss (n,), gradient like the points)."""
 
+Gap = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""(gradient, points, the examples x, where these began) -> (n,): what can stand in for FOSC."""
+
+Traced = bool | Literal["x", "steps"]
+
+TILE = 4
+"""Rows in multiples of which a CPU's matrix products round alike; what is left over they round in another way."""
+
 
 class ZeroGradientWarning(UserWarning):
     """Raised if an attack starts where the gradient is exactly zero, for some examples that it cannot move.
@@ -44,7 +52,8 @@ class Trace(NamedTuple):
 
     ``loss`` and ``fosc`` have shape (K + 1, n); row k belongs to x^k. ``steps`` (n,) counts the steps each example
     took before its FOSC fell to ``fosc_below`` (K without that rule); later rows repeat the last value.
-    ``x`` has shape (K + 1, n, ...) and is kept only when asked for.
+    ``x`` has shape (K + 1, n, ...) and is kept only when asked for. With the steps alone ``loss`` and ``fosc`` are
+    (0, n).
     """
 
     loss: Tensor
@@ -63,7 +72,8 @@ def ascend(
     step_size: StepSize,
     direction: Direction = "steepest",
     fosc_below: float | None = None,
-    trace: bool | Literal["x"] = False,
+    gap: Gap | None = None,
+    trace: Traced = False,
 ) -> Crafted:
     """Projected gradient ascent x^{k+1} = P(x^k + alpha_k v_k) over a batch, from ``start``; the loop itself.
 
@@ -71,23 +81,26 @@ def ascend(
     all of them). v_k is the ball's steepest-ascent direction (``"steepest"``: sign for L-infinity, unit gradient
     for L2) or the gradient itself (``"gradient"``, the iteration of Deng et al., section 2). ``step_size`` is in the
     units of x, or a function of k. With ``fosc_below`` an example rests at the first iterate after x^0 whose
-    FOSC is at most that value, and costs nothing from then on. A trace needs one gradient more, at x^K.
+    FOSC is at most that value, and costs nothing from then on; ``gap`` takes FOSC's place, there and in the trace. A
+    trace needs one gradient more, at x^K, unless it is of the ``"steps"`` alone.
 
     ``x``, ``start``, losses and gradients are taken as data: no autograd graph grows with the steps or is returned.
     No argument is checked here: :func:`pgd` does that once, before the first step.
     """
     size = step_size if callable(step_size) else (lambda k: step_size)
     move = ball.ascent if direction == "steepest" else (lambda grad: grad)
+    measure = gap or (lambda grad, point, x, start: ball.gap(grad, point, x))
     batch = _Batch(x.detach(), start.detach(), steps, trace)
-    for k in range(steps + 1 if trace else steps):
+    for k in range(steps + bool(batch.seen)):
         loss, grad = (part.detach() for part in gradient(batch.point, batch.moving))
-        gap = ball.gap(grad, batch.point, batch.x) if trace or fosc_below is not None else loss  # nobody looks
-        batch.record(k, loss, gap)
+        watched = batch.seen or fosc_below is not None
+        fosc = measure(grad, batch.point, batch.x, batch.start) if watched else loss  # nobody looks
+        batch.record(k, loss, checks.alike("the result of gap", fosc, "the loss", loss, ("shape",)))
         if k == steps:
             break
         batch.remember(grad, first=k == 0)
         if k > 0 and fosc_below is not None:
-            grad = batch.rest(k, gap <= fosc_below, grad)
+            grad = batch.rest(k, fosc <= fosc_below, grad)
             if len(grad) == 0:
                 break
         batch.point = ball.project(batch.point + size(k) * move(grad), batch.x)
@@ -100,13 +113,13 @@ class _Batch:
     ``seen`` holds what a trace wants of each iterate: nothing, or loss and FOSC (K + 1, n), or the points too.
     """
 
-    def __init__(self, x: Tensor, start: Tensor, steps: int, trace: bool | Literal["x"]) -> None:
-        self.x, self.point = x, start
+    def __init__(self, x: Tensor, start: Tensor, steps: int, trace: Traced) -> None:
+        self.x, self.start, self.point, self.trace = x, start, start, trace
         self.rows: slice | Tensor = slice(None)
         self.steps = torch.full((len(x),), steps, device=x.device)
         self._result, self._checksum = torch.empty_like(start), start.new_zeros(len(x))
         wide = torch.promote_types(start.dtype, torch.float32)
-        self.seen = [start.new_zeros((steps + 1, len(x)), dtype=wide) for _ in range(2 if trace else 0)]
+        self.seen = [start.new_zeros((steps + 1, len(x)), dtype=wide) for _ in range(2 * (trace in (True, "x")))]
         self.seen += [start.new_zeros((steps + 1, *start.shape))] if trace == "x" else []
 
     @property
@@ -139,16 +152,16 @@ class _Batch:
         self.steps[rows[done]] = k
         for table in self.seen:
             table[k + 1 :, rows[done]] = table[k, rows[done]]
-        self.rows, self.point, self.x = rows[keep], self.point[keep], self.x[keep]
+        self.rows, self.point, self.x, self.start = (part[keep] for part in (rows, self.point, self.x, self.start))
         return grad[keep]
 
     def finish(self) -> Crafted:
         """Return all points in the order of the batch, with the trace; raises if any gradient was not finite."""
         gradients.check_finite(self._checksum)
         self._result[self.rows] = self.point
-        if not self.seen:
+        if not self.trace:
             return self._result
-        loss, fosc, *x = self.seen
+        loss, fosc, *x = self.seen or 2 * [self._checksum[None][:0]]
         return self._result, Trace(loss, fosc, self.steps, x[0] if x else None)
 
 
@@ -166,7 +179,8 @@ def pgd(
     direction: Direction = "steepest",
     generator: torch.Generator | None = None,
     fosc_below: float | None = None,
-    trace: bool | Literal["x"] = False,
+    gap: Gap | None = None,
+    trace: Traced = False,
     chunk: int | None = None,
     autocast: torch.dtype | None = None,
     allow_train_mode: bool = False,
@@ -194,9 +208,15 @@ def pgd(
         A name from :data:`advnb.losses.LOSSES` or a callable (output, y) -> (n,). ``direction="gradient"`` takes
         raw gradient steps instead of the ball's steepest ones.
     fosc_below
-        Stop each example at its first iterate after the start with FOSC at or below this.
+        Stop each example at its first iterate after the start with FOSC at or below this, and drop it from the batch.
+        Where examples go does not depend on which others were dropped: bit for bit on a CPU if all layers take
+        and make multiples of four numbers (classes apart), else up to rounding. In train mode, where BatchNorm looks at
+        the whole batch, examples at rest are carried along.
+    gap
+        ``gap(grad, x_k, x, start)`` -> (n,), in FOSC's place in that rule and in the trace. It may be negative, and so
+        may ``fosc_below`` then.
     trace
-        True returns ``(x_adv, Trace)``; ``"x"`` keeps the iterates too.
+        True returns ``(x_adv, Trace)``; ``"x"`` keeps the iterates too; ``"steps"`` only counts the steps.
     chunk
         Examples a forward pass; by default 64 images on a CPU and everything on an accelerator.
     autocast
@@ -207,8 +227,11 @@ def pgd(
     objective = losses.resolve(loss)
     gradients.check_problem(model, x, y, ball, objective, allow_train_mode)
     checks.choice("direction", direction, ("steepest", "gradient"))
+    if isinstance(trace, str):
+        checks.choice("trace", trace, ("x", "steps"))
     if fosc_below is not None:
-        fosc_below = checks.number("fosc_below", fosc_below, lambda v: v >= 0, "be at least 0")
+        least = float("-inf") if gap else 0
+        fosc_below = checks.number("fosc_below", fosc_below, lambda v: v >= least, f"be at least {least}")
     if step_size is None:
         step_size = ball.eps / 4
     elif not callable(step_size):
@@ -222,8 +245,9 @@ def pgd(
         gradients.check_model(model, x, y, objective)
         outcomes = [
             ascend(
-                partial(_network_gradient, model, y[part], objective), x[part], ball, start=start[part], steps=steps,
-                step_size=step_size, direction=direction, fosc_below=fosc_below, trace=trace,
+                _network_gradient(model, y[part], objective, start[part], fosc_below is not None),
+                x[part], ball, start=start[part], steps=steps, step_size=step_size, direction=direction,
+                fosc_below=fosc_below, gap=gap, trace=trace,
             )
             for part in parts
         ]  # fmt: skip
@@ -256,10 +280,24 @@ def cw(
         return pgd(model, x, y, ball, steps=steps, loss=objective, **options)
 
 
-def _network_gradient(
-    model: nn.Module, y: Tensor, loss: Loss, points: Tensor, rows: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    return gradients.loss_and_gradient(model, points, y if rows is None else y[rows], loss)[:2]
+def _network_gradient(model: nn.Module, y: Tensor, loss: Loss, start: Tensor, stops: bool) -> Gradient:
+    """Return what :func:`ascend` asks for; where examples may stop, no row depends on which others still move."""
+    whole = start.detach().clone() if stops and any(part.training for part in model.modules()) else None
+
+    def gradient(points: Tensor, rows: Tensor | None) -> tuple[Tensor, Tensor]:
+        here, n = slice(None) if rows is None else rows, len(points)
+        if whole is not None:
+            whole[here] = points
+            value, grad, _ = gradients.loss_and_gradient(model, whole, y, loss)
+            return value[here], grad[here]
+        targets = y[here]
+        if stops and n % TILE:
+            filled = torch.arange(n + -n % TILE, device=y.device) % n
+            points, targets = points[filled], targets[filled]
+        value, grad, _ = gradients.loss_and_gradient(model, points, targets, loss)
+        return value[:n], grad[:n]
+
+    return gradient
 
 
 def _joined(outcomes: list[tuple[Tensor, Trace]]) -> tuple[Tensor, Trace]:
