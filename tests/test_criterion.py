@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ from torch import nn
 
 from advnb import gradients
 from advnb.balls import L2, Linf
-from advnb.criterion import convergence, fosc
+from advnb.criterion import convergence, fosc, from_start
 from advnb.models import TwoLayer
 
 
@@ -88,6 +90,68 @@ def test_no_point_of_the_set_gains_more_to_first_order(problem):
         assert (gain <= measured.fosc + 1e-5 * (1 + measured.gradient_norm)).all()
 
 
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 10_000), st.floats(0.05, 0.6), st.sampled_from([None, (0.0, 1.0)]))
+def test_in_two_dimensions_fosc_is_the_maximum_over_a_fine_grid(seed, eps, box):
+    """Linf and L2, cut by the box or not: no point of the grid gains more, and its best one hardly less."""
+    generator = torch.Generator().manual_seed(seed)
+    model, x = small_net(2, 3, seed, torch.float64), torch.rand((5, 2), generator=generator, dtype=torch.float64)
+    y, side = torch.arange(5) % 3, torch.linspace(-eps, eps, 101, dtype=torch.float64)
+    square = torch.cartesian_prod(side, side)
+    angle = torch.linspace(0, 2 * torch.pi, 2001, dtype=torch.float64)
+    circle = eps * torch.stack([angle.cos(), angle.sin()], 1)
+    for ball, moves in ((Linf(eps, box=box), square), (L2(eps, box=box), torch.cat([square, circle]))):
+        moves = moves[ball.norm(moves) <= eps * (1 + 1e-12)]
+        x_adv = ball.sample(x, generator)
+        points = x[:, None] + moves
+        if box is not None:  # a move of the grid that leaves the box ends on its face: still inside the ball
+            points = points.clamp(*box)
+        measured = convergence(model, x_adv, x, y, ball)
+        _, grad, _ = gradients.loss_and_gradient(model, x_adv, y)
+        best = ((points - x_adv[:, None]) * grad[:, None]).sum(2).amax(1)
+        assert (best <= measured.fosc + 1e-12).all()
+        assert (measured.fosc - best <= 0.02 * eps * grad.norm(dim=1)).all()
+        assert (measured.closed_form >= measured.fosc - 1e-12).all()
+
+
+@settings(deadline=None, max_examples=40)
+@given(problems(dtypes=(torch.float64,)))
+def test_around_the_start_fosc_is_the_closed_form_moved_there(problem):
+    model, x, y, ball, generator = problem
+    x_adv, start = ball.sample(x, generator), ball.sample(x, generator)
+    _, grad, _ = gradients.loss_and_gradient(model, x_adv, y)
+    measured = convergence(model, x_adv, x, y, ball, start=start)
+    expected = ball.eps * ball.dual_norm(grad) - ((x_adv - start) * grad).sum(1)
+    torch.testing.assert_close(measured.from_start, expected, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(measured.from_start, from_start(grad, x_adv, start, ball))
+    torch.testing.assert_close(measured.closed_form, fosc(model, x_adv, x, y, replace(ball, box=None)), rtol=0, atol=0)
+    around_x = convergence(model, x_adv, x, y, ball)
+    torch.testing.assert_close(around_x.from_start, around_x.closed_form, rtol=1e-9, atol=1e-12)
+
+
+def test_what_the_box_puts_out_of_reach_and_what_is_negative_around_the_start():
+    """By hand, for f(x) = <w, x> with w = (1, -2, 0.5, 3) and eps = 1/4."""
+    weight = torch.tensor([1.0, -2.0, 0.5, 3.0], dtype=torch.float64)
+    model = nn.Sequential(nn.Linear(4, 1, bias=False, dtype=torch.float64), nn.Flatten(0)).eval()
+    with torch.no_grad():
+        model[0].weight.copy_(weight)
+    x, y = torch.tensor([[0.5, 0.0, 1.0, 0.5]], dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+    best = torch.tensor([[0.75, 0.0, 1.0, 0.75]], dtype=torch.float64)
+    worst = torch.tensor([[0.25, 0.25, 0.75, 0.25]], dtype=torch.float64)
+    measure = partial(convergence, model, x=x, y=y, ball=Linf(0.25), loss=lambda f, _: f)
+    at_x, at_best = measure(x), measure(best, start=worst)
+    assert at_x.closed_form.item() == 0.25 * 6.5 and at_x.fosc.item() == 0.25 * 4
+    assert at_x.out_of_reach.item() == pytest.approx(2.5 / 6.5)
+    assert at_best.closed_form.item() == 0.25 * 2.5 and at_best.fosc.item() == 0
+    assert at_best.out_of_reach.item() == 1
+    # From the worst corner of what the box leaves the best one is two steps of eps away in two coordinates.
+    assert at_best.from_start.item() == pytest.approx(0.25 * 6.5 - (0.5 * 1 + 0.25 * 2 + 0.25 * 0.5 + 0.5 * 3))
+    assert at_best.from_start.item() < 0
+    assert measure(x, ball=Linf(0.25, box=None)).out_of_reach.item() == 0
+    flat = convergence(model, x, x, y, Linf(0.25), loss=lambda f, _: 0 * f)
+    assert flat.fosc.item() == flat.closed_form.item() == flat.out_of_reach.item() == flat.from_start.item() == 0
+
+
 def test_fosc_is_zero_at_a_linear_models_maximum_and_the_full_reach_at_its_minimum():
     net = TwoLayer(4, 1, dtype=torch.float64).eval()
     with torch.no_grad():
@@ -161,6 +225,10 @@ def test_errors():
         fosc(model, x + torch.tensor([[0.0], [0.2]]), x, y, Linf(0.1))
     with pytest.raises(ValueError, match="and in its box; 2 of 2"):
         fosc(model, x + 0.7, x, y, L2(5.0, box=(0.0, 1.0)))
+    with pytest.raises(ValueError, match=r"start must lie in the ball of radius 0.1 .*; 2 of 2 examples do not"):
+        convergence(model, x, x, y, Linf(0.1), start=x - 0.2)
+    with pytest.raises(ValueError, match=r"loss must return one value an example, shape \(2,\).* already reduced"):
+        convergence(model, x, x, y, Linf(0.1), loss=nn.functional.cross_entropy)
     with pytest.raises(TypeError, match=r"ball must be Linf\(eps\) or L2\(eps\); got float"):
         fosc(model, x, x, y, 0.1)
     with pytest.raises(ValueError, match=r"x_adv must have the shape of x, \(2, 3\); got \(1, 3\)"):
