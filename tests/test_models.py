@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import scipy.stats
@@ -152,6 +153,12 @@ CLASSIFIERS = {
         sum(conv(c, f) + 2 * f for c, f in [(3, 64), (64, 64), (64, 128), (128, 128), (128, 196), (196, 196)])
         + dense(196 * 4 * 4, 256) + 512 + dense(256, 10),
     ),
+    "narrow": (
+        partial(cifar_cnn, width=1 / 16),
+        (3, 32, 32),
+        sum(conv(c, f) + 2 * f for c, f in [(3, 4), (4, 4), (4, 8), (8, 8), (8, 12), (12, 12)])
+        + dense(12 * 4 * 4, 16) + 32 + dense(16, 10),
+    ),
     "example": (example_cnn, (1, 28, 28), conv(1, 32) + conv(32, 64) + dense(64 * 12 * 12, 128) + dense(128, 10)),
     "wide": (
         lambda classes=10, generator=None: wide_resnet(10, 2, classes, generator=generator),
@@ -253,6 +260,8 @@ def test_classifier_arguments():
         wide_resnet(12)
     with pytest.raises(ValueError, match="side must be at least 8; got 4"):
         cifar_cnn(side=4)
+    with pytest.raises(ValueError, match="width must be a finite number above 0; got 0"):
+        cifar_cnn(width=0)
     with pytest.raises(ValueError, match="classes must be at least 1; got 0"):
         mnist_cnn(classes=0)
     with pytest.raises(ValueError, match="in_channels must be at least 1; got 0"):
