@@ -10,7 +10,9 @@ Nothing is drawn from torch's global generators, and they are left as they were 
 """
 
 from advnb.training.checkpoints import CheckpointError
-from advnb.training.defences import Defence, Standard, Unsecured
+from advnb.training.defences import Curriculum, Defence, Dynamic, FGSMThenPGD, Standard, Unsecured
 from advnb.training.loop import Diverged, fit
 
-__all__ = ["CheckpointError", "Defence", "Diverged", "Standard", "Unsecured", "fit"]
+__all__ = [
+    "CheckpointError", "Curriculum", "Defence", "Diverged", "Dynamic", "FGSMThenPGD", "Standard", "Unsecured", "fit",
+]  # fmt: skip

@@ -77,8 +77,8 @@ def fit(
 
     Returns one row an epoch: ``epoch`` (from 1), ``lr``, ``loss`` (on the crafted batches), ``accuracy`` (clean batches
     in eval mode, just before they are used; one more forward pass, unless the defence returns the clean batch),
-    ``adversarial_accuracy`` (crafted batches, from the update's own pass in train mode), ``seconds``, and the columns
-    of ``evaluate``.
+    ``adversarial_accuracy`` (crafted batches, from the update's own pass in train mode), ``seconds``, what the defence
+    reports (means over the examples; of attacks ``steps`` and ``gradients``), and the columns of ``evaluate``.
 
     Raises ValueError or TypeError on settings out of range, empty data, labels without a logit or a reduced loss;
     Diverged when the loss or a weight is NaN or infinite, naming epoch and batch; CheckpointError when the file is
@@ -219,7 +219,7 @@ class Run:
                 while len(self.history) < epochs and not self.stopped:
                     row = self.epoch(len(self.history) + 1, bar)
                     if evaluate is not None:
-                        row |= _columns(evaluate(self.model), row)
+                        row |= _columns("evaluate", evaluate(self.model), row)
                     self.history.append(row)
                     stop = callback is not None and bool(callback(self.model, row))
                     self.stopped = self.group.total([stop], self.device) != [0]
@@ -239,7 +239,8 @@ class Run:
                 torch.cuda.manual_seed(torch.initial_seed())
         shuffle = torch.Generator().manual_seed(_derive(seed, epoch, 0, ORDER))
         order = torch.randperm(len(self.split), generator=shuffle).to(self.device)
-        sums = np.zeros(3)
+        sums = np.zeros(4)
+        self.defence.before_epoch(epoch)
         for number, rows in enumerate(order.split(self.settings.batch), 1):
             sums += self.step(rows, epoch, number)
             bar.update()
@@ -249,13 +250,17 @@ class Run:
         if not all(bool(torch.isfinite(parameter).all()) for parameter in self.model.parameters()):
             raise Diverged(_where("a weight is NaN or infinite", epoch, number))
         self.group.share_buffers(self.model.eval())
-        loss, clean, crafted = (sums / len(self.split)).tolist()
+        report = self.defence.report()
+        totals = self.group.total([float(value) for value in report.values()], self.device)
+        loss, clean, crafted = (sums[:3] / len(self.split)).tolist()
         seconds = time.perf_counter() - began
-        return {"epoch": epoch, "lr": rate, "loss": loss, "accuracy": clean, "adversarial_accuracy": crafted,
-                "seconds": seconds}  # fmt: skip
+        row = {"epoch": epoch, "lr": rate, "loss": loss, "accuracy": clean, "adversarial_accuracy": crafted,
+               "seconds": seconds}  # fmt: skip
+        means = {name: total / sums[3] for name, total in zip(report, totals, strict=True)}
+        return row | _columns("report", means, row)
 
     def step(self, rows: Tensor, epoch: int, number: int) -> list[float]:
-        """Update on one batch; return the sums of its losses, its clean hits and its hits as crafted."""
+        """Update on one batch; return the sums of its losses, clean hits, hits as crafted, and examples crafted."""
         noise = self.noise.manual_seed(_derive(self.settings.seed, epoch, number, NOISE))
         x, y = self.split.x[rows], self.split.y[rows]
         if self.settings.augment is not None:
@@ -269,14 +274,16 @@ class Run:
             with torch.no_grad():
                 clean = losses.correct(self.model.eval()(x), y).sum()
         output = self.network.train()(x_adv)
-        loss = weight * losses.values(self.objective, output, y).sum()
+        each = losses.values(self.objective, output, y)
+        loss, weighed = weight * each.sum(), self.defence.weigh(each, epoch)
         crafted = weight * losses.correct(output, y).sum()
         local = torch.stack([loss.detach(), crafted if clean is None else weight * clean, crafted])
-        sums = self.group.total(local.tolist(), self.device)
+        sums = self.group.total([*local.tolist(), len(x)], self.device)
         if not math.isfinite(sums[0]):
             raise Diverged(_where(f"the loss is {sums[0]}", epoch, number))
         self.optimizer.zero_grad()
-        (loss * (self.group.size / len(rows))).backward()  # processes average their gradients: undo that
+        scale = weight * self.group.size / len(rows)  # processes average their gradients: undo that
+        (scale * checks.alike("the result of weigh", weighed, "the losses", each).sum()).backward()
         self.optimizer.step()
         with torch.no_grad():
             self.defence.after_step(self.model)
@@ -325,10 +332,10 @@ class Run:
         self.history, self.stopped = state["history"], state["stopped"]
 
 
-def _columns(extra: Mapping[str, float], row: Row) -> Row:
-    """Return what ``evaluate`` returned as plain numbers, which a checkpoint can hold."""
+def _columns(source: str, extra: Mapping[str, float], row: Row) -> Row:
+    """Return what ``source`` adds to a row as plain numbers, which a checkpoint can hold."""
     if taken := ", ".join(sorted(extra.keys() & row.keys())):
-        raise ValueError(f"evaluate must use other names than the history's own columns; got {taken}")
+        raise ValueError(f"{source} must use other names than the history's own columns; got {taken}")
     return {name: float(value) for name, value in extra.items()}
 
 

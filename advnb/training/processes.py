@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-__all__ = ["Ranks", "join", "own_device"]
+__all__ = ["Ranks", "current", "join", "own_device"]
 
 _TORCHRUN = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
@@ -82,11 +82,16 @@ def join(device: torch.device) -> Iterator[Ranks]:
         backend = "nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(backend, store=dist.PrefixStore(f"advnb/{turn}", store), rank=rank, world_size=size)
     try:
-        joined = dist.is_available() and dist.is_initialized()
-        yield Ranks(dist.get_rank(), dist.get_world_size()) if joined else Ranks()
+        yield current()
     finally:
         if mine:
             dist.destroy_process_group()
+
+
+def current() -> Ranks:
+    """Return the group that this process has joined, itself alone if there is none."""
+    joined = dist.is_available() and dist.is_initialized()
+    return Ranks(dist.get_rank(), dist.get_world_size()) if joined else Ranks()
 
 
 def own_device(device: torch.device) -> torch.device:

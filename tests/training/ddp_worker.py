@@ -15,7 +15,7 @@ from torch import nn
 
 from advnb.balls import L2
 from advnb.data import Split
-from advnb.training import Standard, fit
+from advnb.training import Dynamic, fit
 
 
 def examples() -> Split:
@@ -37,14 +37,15 @@ def main(folder: Path) -> None:
     # Only rank 0's initial weights count: the others are told to start elsewhere.
     model = network(seed=rank)
     options = {"batch": 8, "lr": 0.1, "progress": False, "checkpoint": folder / "run.pt"}
-    defence = Standard(L2(0.3), steps=3)
+    # An estimate over a batch that the processes share, and counts that they add up.
+    defence = Dynamic(L2(0.3), steps=3, until=3, c_max="estimated")
     fit(model, examples(), defence, epochs=2, **options)
     history = fit(network(seed=5), examples(), defence, epochs=2, **options)  # finished: comes from the file
     resumed = network(seed=7)
     history = fit(resumed, examples(), defence, epochs=4, **options)
     assert not (dist.is_available() and dist.is_initialized())
     torch.save(
-        {"weights": resumed.state_dict(), "history": history.drop(columns="seconds").to_numpy().tolist()},
+        {"weights": resumed.state_dict(), "history": history.drop(columns="seconds").to_dict("list")},
         folder / f"rank{rank}.pt",
     )
 

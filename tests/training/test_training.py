@@ -69,6 +69,9 @@ DEFENCES = {
     "standard": lambda: Standard(Linf(0.1), steps=2),
     "train mode": lambda: Standard(Linf(0.1), steps=2, train_mode=True),
     "stateful": Counting,
+    "curriculum": lambda: training.Curriculum(Linf(0.1), steps=3, until=4),
+    "fgsm then pgd": lambda: training.FGSMThenPGD(Linf(0.1), steps=2, until=2),
+    "dynamic": lambda: training.Dynamic(Linf(0.1), until=4, c_max="estimated"),
 }
 
 
