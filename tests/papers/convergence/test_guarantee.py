@@ -1,10 +1,13 @@
 """Theorem 1's problems: every constant against a numerical one, both bounds against what a descent does."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
+from advnb.papers.convergence.guarantee import claims, drawings
 from advnb.papers.convergence.guarantee.problem import MinMax, draw_minmax
-from advnb.papers.convergence.guarantee.trials import descend, several_maxima, theorem_1, touching
+from advnb.papers.convergence.guarantee.trials import concavity, descend, kinks, several_maxima, theorem_1, touching
 
 
 @pytest.fixture(params=[0, 1, 2])
@@ -99,3 +102,105 @@ def test_what_is_no_problem_is_refused(changes, message):
 def test_the_minimum_needs_a_convex_problem():
     with pytest.raises(ValueError, match="A must be positive semidefinite"):
         MinMax(-np.eye(2), np.ones((1, 2)), np.ones((1, 2)), 1.0, 1.0).least()
+
+
+def test_lemma_1_is_attained_in_one_dimension():
+    problem = MinMax(np.array([[0.3]]), np.array([[2.0]]), np.zeros((1, 1)), mu=0.5, eps=1.0)
+    one, other = np.array([0.01]), np.array([-0.02])  # the maximiser 4 theta stays inside the box
+    assert problem.gradient(one) - problem.gradient(other) == pytest.approx(problem.smoothness * (one - other))
+
+
+def test_from_the_printed_step_on_the_mended_bound_is_hardly_larger():
+    """Where T = L gap / sigma^2 both step sizes agree, and the lost term is half of the term with the noise."""
+    problem = draw_minmax(p=3, d=2, n=5, mu=0.7, eps=0.4, noise=0.5, seed=0)
+    T = 100
+    gap = T * problem.sigma**2 / problem.smoothness
+    assert problem.step_size(T, gap) == pytest.approx(1 / problem.smoothness)
+    lost = problem.mended_bound(T, gap, 0.0) - problem.printed_bound(T, gap, 0.0)
+    assert lost == pytest.approx(problem.printed_bound(T, gap, 0.0) / 2)
+
+
+def test_shares_of_pairs_and_quotients_over_them_are_sound():
+    shares = concavity(defence="none", eps=0.05, seed=0, device="cpu", pairs=50)
+    assert 0 <= shares["flat"] <= 1 - shares["broken"] <= 1
+    near, far = (kinks(defence="none", distance=r, seed=0, device="cpu", pairs=40) for r in (0.01, 1.0))
+    assert 0 < near["median"] <= near["steepest"] and 0 < far["median"] <= far["steepest"]
+
+
+def runs_of_theorem_1():
+    """Two seeds of every corner: the left side is half of the mended bound."""
+    rows = [
+        {"T": T, "noise": noise, "delta": delta, "seed": seed, "sigma": noise, "smoothness": 1.0, "gap": 2.0,
+         "floor": delta, "printed": 4 * noise * (2 / T) ** 0.5 + 5 * delta,
+         "mended": 4 / T + 4 * noise * (2 / T) ** 0.5 + 2 * delta}
+        for T in (10, 100) for noise in (0.0, 0.5) for delta in (0.0, 0.01) for seed in (0, 1)
+    ]  # fmt: skip
+    return pd.DataFrame(rows).assign(average=lambda table: table["mended"] / 2)
+
+
+def test_noise_rules_from_l_gap_over_sigma_squared_on():
+    late = claims.noise_rules(runs_of_theorem_1())
+    assert set(zip(late["T"], late["noise"], strict=True)) == {(10, 0.5), (100, 0.5)}  # 2 / 0.25 = 8
+    assert claims.noise_rules(runs_of_theorem_1().assign(gap=20.0))["T"].unique().tolist() == [100]
+
+
+class TestDrawings:
+    @pytest.fixture
+    def ax(self):
+        return Figure().subplots()
+
+    def test_a_bound_of_zero_is_named_and_not_drawn(self, ax):
+        runs = runs_of_theorem_1()
+        drawings.draw_bounds(ax, runs, 0.0, 0.0)
+        labels = [text.get_text() for text in ax.get_legend().get_texts()]
+        assert set(labels) == {"measured", "printed bound: 0", "bound that follows"}
+        lines = {line.get_label(): line for line in ax.get_lines()}
+        assert len(lines["printed bound: 0"].get_ydata()) == 0
+        assert lines["bound that follows"].get_ydata() == pytest.approx([0.4, 0.04])
+        assert ax.containers[0].lines[0].get_ydata() == pytest.approx([0.2, 0.02])
+
+    def test_terms_add_up_to_the_bound_that_follows(self):
+        found = drawings.terms(runs_of_theorem_1(), 100, 0.5, 0.01)
+        *_, quiet, noise, floor = found.values()
+        assert quiet + noise + floor == pytest.approx(found["bound that follows"])
+        assert (quiet, floor) == pytest.approx((0.04, 0.02))
+
+    def test_every_term_has_a_bar_on_one_axis(self, ax):
+        drawings.draw_terms(ax, 10, 0.0, 0.01, runs_of_theorem_1())
+        ends = [bar.get_x() + bar.get_width() for bar in ax.patches]
+        assert ends == pytest.approx([0.21, 0.05, 0.42, 0.4, 1e-4, 0.02])
+        assert [text.get_text() for text in ax.texts] == ["0.21", "0.05", "0.42", "0.4", "0", "0.02"]
+        assert ax.get_xlim()[0] == 1e-4 and ax.yaxis_inverted()
+
+    def test_descents_have_a_line_each_and_a_floor_where_there_is_one(self, ax):
+        drawings.draw_descents(ax, {0.0: np.ones((4, 2)), 0.1: np.eye(4)[:, :2]}, {0.0: 0.0, 0.1: 0.3})
+        still, biased, floor = ax.get_lines()
+        assert still.get_ydata() == pytest.approx(1) and biased.get_ydata() == pytest.approx([0.5, 0.5, 0, 0])
+        assert set(floor.get_ydata()) == {0.3} and floor.get_color() == biased.get_color()
+
+    @pytest.mark.parametrize("top", [0.0, 0.5, 1.5])
+    def test_small_fosc_lies_within_the_distance_of_lemma_2(self, ax, top):
+        drawings.draw_lemma_2(ax, top, delta=0.1)
+        (near,) = ax.patches
+        best = min(top, 1.0)
+        low, high = near.get_x(), near.get_x() + near.get_width()
+        assert best - 0.1**0.5 <= low + 1e-9 and high <= best + 0.1**0.5 + 1e-9
+        lines = {line.get_label(): line for line in ax.get_lines()}
+        f = lines["f, up to a constant"]
+        assert f.get_ydata().max() == pytest.approx(0, abs=1e-9)
+        assert f.get_xdata()[f.get_ydata().argmax()] == pytest.approx(best, abs=1e-2)
+
+    def test_two_maxima_mark_where_each_descent_ends(self, ax):
+        drawings.draw_two_maxima(ax)
+        loss, seen, true, other, corner = ax.get_lines()
+        assert true.get_ydata()[0] == pytest.approx(loss.get_ydata().min(), abs=1e-4)
+        assert other.get_ydata()[0] == pytest.approx(seen.get_ydata().min(), abs=1e-4)
+        assert other.get_xdata()[0] < corner.get_xdata()[0]
+
+    def test_kinks_are_drawn_beside_slope_minus_one(self, ax):
+        runs = pd.DataFrame({"defence": ["none", "none", "standard", "standard"], "distance": [1.0, 0.1] * 2,
+                             "steepest": [1.0, 10.0, 2.0, 20.0], "seed": 0})  # fmt: skip
+        drawings.draw_kinks(ax, runs)
+        lines = {line.get_label(): line for line in ax.get_lines()}
+        assert lines["trained by PGD"].get_ydata() == pytest.approx([20, 2])
+        assert lines["slope −1"].get_ydata() == pytest.approx([20, 2])

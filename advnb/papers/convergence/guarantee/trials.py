@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from advnb.balls import Linf
 from advnb.data import load
@@ -77,7 +78,8 @@ def lemmas(*, delta: float, seed: int, device: str, pairs: int = 200, p: int = 8
         smooth.append(float(difference / (problem.smoothness * np.linalg.norm(one - other))))
         u = problem.approximate(one, delta, generator.normal(size=d))
         error = np.linalg.norm(problem.gradient(one, u) - problem.gradient(one))
-        bias.append(float(error / (problem.coupling * np.sqrt(problem.fosc(one, u) / problem.mu))))
+        fosc = max(float(problem.fosc(one, u)), np.finfo(float).tiny)  # 0 where u could not leave the maximiser
+        bias.append(float(error / (problem.coupling * np.sqrt(fosc / problem.mu))))
     return {"lemma_1": max(smooth), "lemma_2": max(bias)}
 
 
@@ -130,27 +132,60 @@ def several_maxima(*, seed: int, device: str, T: int = 2000) -> Numbers:
     }
 
 
+def digits_network(defence: str, eps: float, epochs: int, seed: int, device: str) -> tuple[nn.Module, torch.Generator]:
+    """Return a digits CNN in float64, at its start ("none") or after PGD training ("standard"), and its generator."""
+    generator = torch.Generator().manual_seed(seed)
+    model = digits_cnn(generator=generator).to(device)
+    if defence != "none":
+        fit(model, load("digits").to(device), Standard(Linf(eps)), epochs=epochs, lr=0.05, seed=seed, progress=False)
+    return model.double().eval(), generator
+
+
+def pairs_in_ball(eps: float, pairs: int, generator: torch.Generator, device: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Return two random points of the ball around each of ``pairs`` random test digits, and the labels."""
+    test = load("digits").to(device).test
+    rows = torch.randint(len(test.x), (pairs,), generator=generator).to(device)
+    one, two = (Linf(eps).sample(test.x[rows].double(), generator=generator) for _ in range(2))
+    return one, two, test.y[rows]
+
+
 def concavity(*, defence: str, eps: float, seed: int, device: str, epochs: int = 10, pairs: int = 2000) -> Numbers:
     """Trial: Assumption 2 on a digits CNN: the share of pairs in the ball at which even concavity (mu = 0) fails.
 
     For random x_1, x_2 in the ball around a test digit the loss at x_1 must not exceed its tangent plane at x_2.
-    ``flat`` is the share of pairs at which both sides agree to float precision.
+    ``flat`` is the share of pairs at which both sides agree to rounding.
     """
-    ball, data = Linf(eps), load("digits").to(device)
-    generator = torch.Generator().manual_seed(seed)
-    model = digits_cnn(generator=generator).to(device)
-    if defence != "none":
-        fit(model, data, Standard(ball), epochs=epochs, lr=0.05, seed=seed, progress=False)
-    model.eval()
-    rows = torch.randint(len(data.test.x), (pairs,), generator=generator).to(device)
-    x, y = data.test.x[rows], data.test.y[rows]
-    one, two = (ball.sample(x, generator=generator) for _ in range(2))
+    model, generator = digits_network(defence, eps, epochs, seed, device)
+    one, two, y = pairs_in_ball(eps, pairs, generator, device)
     with frozen(model):
         above, _, _ = loss_and_gradient(model, one, y)
         value, slope, _ = loss_and_gradient(model, two, y)
     excess = above - value - (slope * (one - two)).flatten(1).sum(1)
-    size = torch.finfo(x.dtype).eps * 100 * (1 + above.abs())
+    size = torch.finfo(one.dtype).eps * 100 * (1 + above.abs())
     return {"broken": float((excess > size).double().mean()), "flat": float((excess.abs() <= size).double().mean())}
+
+
+def kinks(
+    *, defence: str, distance: float, seed: int, device: str, eps: float = 0.15, epochs: int = 10, pairs: int = 300
+) -> Numbers:
+    """Trial: Assumption 1 on a digits CNN: the largest ||grad_theta f(x) - grad_theta f(x')|| over ||x - x'||.
+
+    The pairs are random in the ball, brought together until x' is ``distance`` times as far from x as it was.
+    """
+    model, generator = digits_network(defence, eps, epochs, seed, device)
+    one, two, labels = pairs_in_ball(eps, pairs, generator, device)
+    two = one + distance * (two - one)
+    weights = list(model.parameters())
+
+    def gradient(x: Tensor, y: Tensor) -> Tensor:
+        loss = torch.nn.functional.cross_entropy(model(x[None]), y[None])
+        return torch.cat([part.flatten() for part in torch.autograd.grad(loss, weights)])
+
+    steep = [
+        float((gradient(x, y) - gradient(z, y)).norm() / (x - z).norm())
+        for x, z, y in zip(one, two, labels, strict=True)
+    ]
+    return {"steepest": max(steep), "median": float(np.median(steep))}
 
 
 EXACT = Tolerance(rtol=1e-6, atol=1e-9)
@@ -211,3 +246,15 @@ CONCAVITY = Experiment(
     tolerance=Tolerance(rtol=0.0, atol=0.1),
 )
 """The trained network differs from one processor to another, and its shares with it."""
+
+KINKS = Experiment(
+    "convergence.kinks",
+    kinks,
+    {
+        "live": {"defence": ["none", "standard"], "distance": [1.0, 0.01]},
+        "laptop": {"defence": ["none", "standard"], "distance": [1.0, 0.1, 0.01, 1e-3, 1e-4]},
+    },
+    {"live": 1, "laptop": 5},
+    tolerance=Tolerance(rtol=0.9),
+)
+"""As above; a largest value over pairs differs most."""
