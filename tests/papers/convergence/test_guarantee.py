@@ -7,7 +7,15 @@ from matplotlib.figure import Figure
 
 from advnb.papers.convergence.guarantee import claims, drawings
 from advnb.papers.convergence.guarantee.problem import MinMax, draw_minmax
-from advnb.papers.convergence.guarantee.trials import concavity, descend, kinks, several_maxima, theorem_1, touching
+from advnb.papers.convergence.guarantee.trials import (
+    concavity,
+    descend,
+    jumps,
+    kinks,
+    several_maxima,
+    theorem_1,
+    touching,
+)
 
 
 @pytest.fixture(params=[0, 1, 2])
@@ -127,6 +135,13 @@ def test_shares_of_pairs_and_quotients_over_them_are_sound():
     assert 0 < near["median"] <= near["steepest"] and 0 < far["median"] <= far["steepest"]
 
 
+def test_halving_starts_at_the_pairs_and_never_lowers_a_pair_s_quotient():
+    steep = jumps(defence="none", seed=0, device="cpu", pairs=20, halvings=5)["steepest"]
+    whole = kinks(defence="none", distance=1.0, seed=0, device="cpu", pairs=20)["steepest"]
+    assert len(steep) == 6 and steep[0] == pytest.approx(whole)
+    assert (np.diff(steep) >= -1e-12).all()  # by the triangle inequality one half changes by half at least
+
+
 def runs_of_theorem_1():
     """Two seeds of every corner: the left side is half of the mended bound."""
     rows = [
@@ -197,10 +212,12 @@ class TestDrawings:
         assert other.get_ydata()[0] == pytest.approx(seen.get_ydata().min(), abs=1e-4)
         assert other.get_xdata()[0] < corner.get_xdata()[0]
 
-    def test_kinks_are_drawn_beside_slope_minus_one(self, ax):
-        runs = pd.DataFrame({"defence": ["none", "none", "standard", "standard"], "distance": [1.0, 0.1] * 2,
-                             "steepest": [1.0, 10.0, 2.0, 20.0], "seed": 0})  # fmt: skip
-        drawings.draw_kinks(ax, runs)
+    def test_kinks_have_a_line_where_they_are_looked_for_and_dots_where_not(self, ax):
+        random = pd.DataFrame({"defence": ["none", "standard"], "distance": 0.1, "steepest": [1.0, 2.0], "seed": 0})
+        sought = pd.DataFrame({"defence": ["none", "none", "standard"], "seed": [0, 1, 0],
+                               "steepest": [np.array([1.0, 2, 4]), np.array([3.0, 6, 12]), np.ones(3)]})  # fmt: skip
+        drawings.draw_kinks(ax, sought, random)
         lines = {line.get_label(): line for line in ax.get_lines()}
-        assert lines["trained by PGD"].get_ydata() == pytest.approx([20, 2])
-        assert lines["slope −1"].get_ydata() == pytest.approx([20, 2])
+        assert lines["towards a kink, at the start"].get_ydata() == pytest.approx([2, 4, 8])
+        assert lines["towards a kink, at the start"].get_xdata() == pytest.approx([1, 0.5, 0.25])
+        assert lines["random pairs, trained by PGD"].get_ydata() == pytest.approx([2])

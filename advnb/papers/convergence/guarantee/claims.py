@@ -105,7 +105,7 @@ def _floor(touching: pd.DataFrame, runs: pd.DataFrame) -> Measured:
     random = (quiet["last"] / quiet["floor"]).max()
     return (
         f"‖∇L_S‖² at the limit is {about(touching['ratio'].min(), 3)} of L²_θx δ/μ on a problem built for it, "
-        f"and {at_most(random, 0.05)} of it on random ones",
+        f"and {at_most(random, 0.01)} of it on random ones",
         {"attained": touching["ratio"].min(), "random": random},
     )
 
@@ -159,20 +159,26 @@ def _needed(runs: pd.DataFrame) -> Measured:
 @PAGE.claim(
     "assumption-1",
     says="‖∇_θ f(θ, x) − ∇_θ f(θ, x′)‖ ≤ L_θx ‖x − x′‖ for all x, x′",
-    evidence="convergence.kinks",
-    holds=lambda trained, start: trained < -0.3 and start < -0.3,
+    evidence=["convergence.jumps", "convergence.kinks"],
+    holds=lambda trained, start: trained > 1000 and start > 1000,
     verdict="not reproduced",
-    why="on a ReLU network the quotient has no bound: a kink between the points is a jump however close they are; the "
-    "paper grants that ReLU is not differentiable, and the semi-smoothness that it points to is not tested here",
+    why="a kink between the points is a jump however close they are. The experiment and its condition are second "
+    "ones: the first, random pairs brought together, asked for a power of the distance below -0.3 and did not find "
+    "it on trained networks, as the closest pairs have hardly a kink between them; this one looks for the kinks. The "
+    "paper grants that ReLU is not differentiable; the semi-smoothness that it points to is not tested here",
 )
-def _lipschitz(runs: pd.DataFrame) -> Measured:
-    trained, start = (
-        exponent(runs[runs["defence"] == name], "distance", "steepest", by="seed") for name in ("standard", "none")
-    )
+def _lipschitz(jumps: pd.DataFrame, kinks: pd.DataFrame) -> Measured:
+    growth = {
+        name: min(steep[-1] / steep[0] for steep in jumps[jumps["defence"] == name]["steepest"])
+        for name in ("standard", "none")
+    }
+    power = exponent(kinks[kinks["defence"] == "standard"], "distance", "steepest", by="seed")
+    halvings = len(jumps["steepest"].iloc[0]) - 1
     return (
-        f"the largest quotient over pairs goes as ‖x − x′‖^{trained} on a network trained by PGD, and as "
-        f"‖x − x′‖^{start} at its start",
-        {"trained": trained.high, "start": start.high},
+        f"on a ReLU network the largest quotient grows by a factor of {at_least(growth['standard'], 1000)} (trained by "
+        f"PGD) and {at_least(growth['none'], 1000)} (at its start) while a pair is halved {halvings} times towards a "
+        f"kink; over random pairs on trained networks it goes as ‖x − x′‖^{power}",
+        {"trained": growth["standard"], "start": growth["none"]},
     )
 
 

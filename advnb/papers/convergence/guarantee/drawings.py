@@ -19,6 +19,11 @@ LOOKS = dict(zip(TERMS, ("measured", "paper", "bound"), strict=True))
 """The columns of the stored runs that the pictures compare: what each is called, and its look."""
 
 
+def spread(noise: float) -> str:
+    """Say what sigma is: the examples are drawn, so that it is near ``noise`` unless that is 0."""
+    return f"≈ {noise:g}" if noise else "= 0"
+
+
 def draw_bounds(ax: Axes, runs: pd.DataFrame, noise: float, delta: float) -> None:
     """Draw the average squared gradient over T, with intervals over problems, beside the means of both bounds."""
     part = runs[(runs["noise"] == noise) & (runs["delta"] == delta)]
@@ -29,7 +34,7 @@ def draw_bounds(ax: Axes, runs: pd.DataFrame, noise: float, delta: float) -> Non
         bound = part.groupby("T")[name].mean()
         label = TERMS[name] if bound.any() else f"{TERMS[name]}: 0"
         ax.plot(bound[bound > 0], **(figures.line(LOOKS[name]) | {"marker": ""}), label=label)
-    ax.set(xscale="log", yscale="log", xlabel="steps T", title=f"σ = {noise:g}, δ = {delta:g}")
+    ax.set(xscale="log", yscale="log", xlabel="steps T", title=f"σ {spread(noise)}, δ = {delta:g}")
     ax.legend()
 
 
@@ -52,7 +57,7 @@ def draw_terms(ax: Axes, T: int, noise: float, delta: float, runs: pd.DataFrame)
         ax.text(max(value, low) * 1.15, row, f"{value:.2g}", va="center", fontsize=8)
         if name == TERMS["measured"]:
             ax.axvline(value, color=colour, linewidth=0.8)
-    ax.set(xscale="log", xlim=(low, 4 * high), title=f"T = {T}, σ = {noise:g}, δ = {delta:g}")
+    ax.set(xscale="log", xlim=(low, 4 * high), title=f"T = {T}, σ {spread(noise)}, δ = {delta:g}")
     ax.set_yticks(range(len(found)), list(found))
     ax.invert_yaxis()
     ax.grid(False, axis="y")
@@ -102,14 +107,17 @@ def draw_two_maxima(ax: Axes, a: float = 2.5, c: float = 0.6, eps: float = 0.5) 
     ax.legend()
 
 
-def draw_kinks(ax: Axes, runs: pd.DataFrame) -> None:
-    """Draw the largest quotient of gradient and input differences over the distance, a line a defence, dots seeds."""
+def draw_kinks(ax: Axes, jumps: pd.DataFrame, kinks: pd.DataFrame) -> None:
+    """Draw the largest quotient of gradient and input differences over the distance, in units of the first one.
+
+    A line a defence is the mean over seeds where pairs are halved towards a kink, dots are seeds of random pairs.
+    """
     names = {"none": ("clean", "at the start"), "standard": ("adversarial", "trained by PGD")}
     for name, (look, label) in names.items():
-        part = runs[runs["defence"] == name]
-        ax.plot(part["distance"], part["steepest"], ".", color=figures.COLOURS[look], alpha=0.5)
-        ax.plot(part.groupby("distance")["steepest"].mean(), "-", color=figures.COLOURS[look], label=label)
-    ends = np.array([runs["distance"].min(), runs["distance"].max()])
-    ax.plot(ends, runs["steepest"].max() * ends[0] / ends, **(figures.line("paper") | {"marker": ""}), label="slope −1")
-    ax.set(xscale="log", yscale="log", xlabel="distance, of the first one", ylabel="largest quotient")
+        colour = figures.COLOURS[look]
+        steep = np.stack(list(jumps[jumps["defence"] == name]["steepest"])).mean(0)
+        ax.plot(0.5 ** np.arange(len(steep)), steep, "-", color=colour, label=f"towards a kink, {label}")
+        part = kinks[kinks["defence"] == name]
+        ax.plot(part["distance"], part["steepest"], ".", color=colour, alpha=0.5, label=f"random pairs, {label}")
+    ax.set(xscale="log", yscale="log", xlabel="distance over the first one", ylabel="largest quotient")
     ax.legend()

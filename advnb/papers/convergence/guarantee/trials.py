@@ -165,6 +165,12 @@ def concavity(*, defence: str, eps: float, seed: int, device: str, epochs: int =
     return {"broken": float((excess > size).double().mean()), "flat": float((excess.abs() <= size).double().mean())}
 
 
+def weight_gradient(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    """Return the gradient of the cross entropy at one image (c, h, w) in all weights, as one vector."""
+    loss = torch.nn.functional.cross_entropy(model(x[None]), y[None])
+    return torch.cat([part.flatten() for part in torch.autograd.grad(loss, list(model.parameters()))])
+
+
 def kinks(
     *, defence: str, distance: float, seed: int, device: str, eps: float = 0.15, epochs: int = 10, pairs: int = 300
 ) -> Numbers:
@@ -175,17 +181,33 @@ def kinks(
     model, generator = digits_network(defence, eps, epochs, seed, device)
     one, two, labels = pairs_in_ball(eps, pairs, generator, device)
     two = one + distance * (two - one)
-    weights = list(model.parameters())
-
-    def gradient(x: Tensor, y: Tensor) -> Tensor:
-        loss = torch.nn.functional.cross_entropy(model(x[None]), y[None])
-        return torch.cat([part.flatten() for part in torch.autograd.grad(loss, weights)])
-
     steep = [
-        float((gradient(x, y) - gradient(z, y)).norm() / (x - z).norm())
+        float((weight_gradient(model, x, y) - weight_gradient(model, z, y)).norm() / (x - z).norm())
         for x, z, y in zip(one, two, labels, strict=True)
     ]
     return {"steepest": max(steep), "median": float(np.median(steep))}
+
+
+def jumps(
+    *, defence: str, seed: int, device: str, eps: float = 0.15, epochs: int = 10, pairs: int = 50, halvings: int = 20
+) -> Numbers:
+    """Trial: as ``kinks``, but looking for them: of each pair's segment the half with the larger change is kept.
+
+    ``steepest`` is the largest quotient over the pairs after 0 .. ``halvings`` halvings.
+    """
+    model, generator = digits_network(defence, eps, epochs, seed, device)
+    found = np.empty((pairs, halvings + 1))
+    for row, (x, z, y) in enumerate(zip(*pairs_in_ball(eps, pairs, generator, device), strict=True)):
+        first, last = weight_gradient(model, x, y), weight_gradient(model, z, y)
+        for k in range(halvings + 1):
+            found[row, k] = float((first - last).norm() / (x - z).norm())
+            middle = (x + z) / 2
+            between = weight_gradient(model, middle, y)
+            if (first - between).norm() > (between - last).norm():
+                z, last = middle, between
+            else:
+                x, first = middle, between
+    return {"steepest": found.max(0)}
 
 
 EXACT = Tolerance(rtol=1e-6, atol=1e-9)
@@ -258,3 +280,11 @@ KINKS = Experiment(
     tolerance=Tolerance(rtol=0.9),
 )
 """As above; a largest value over pairs differs most."""
+
+JUMPS = Experiment(
+    "convergence.jumps",
+    jumps,
+    {"live": {"defence": ["none", "standard"]}, "laptop": {"defence": ["none", "standard"]}},
+    {"live": 1, "laptop": 5},
+    tolerance=Tolerance(rtol=0.9),
+)
