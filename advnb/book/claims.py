@@ -179,11 +179,13 @@ class Page:
     """The claims of one page, in the order of their declaration.
 
     ``name`` is the page from the book's root without its ending ("lazy/scaling"), ``title`` what the ledger calls it.
+    A ``draft`` is no part of the ledger: conditions are declared there before the runs that judge them.
     """
 
-    def __init__(self, name: str, *, title: str) -> None:
+    def __init__(self, name: str, *, title: str, draft: bool = False) -> None:
         self.name = _named("name", name, _PAGE)
         self.title = title
+        self.draft = draft
         self.claims: dict[str, Claim] = {}
 
     def claim(

@@ -31,7 +31,10 @@ COLUMNS = ("id", "page", "statement", "says", "measured", "verdict", "why", "sca
 
 
 def pages(package: str | ModuleType = "advnb.papers") -> dict[str, Page]:
-    """Return the pages that the modules of ``package`` declare, by name; raised if two pages have one name."""
+    """Return the pages that the modules of ``package`` declare, by name, without drafts.
+
+    Raised if two pages have one name.
+    """
     found: dict[str, Page] = {}
     root = importlib.import_module(package) if isinstance(package, str) else package
     for module in _modules(root):
@@ -39,7 +42,7 @@ def pages(package: str | ModuleType = "advnb.papers") -> dict[str, Page]:
             if isinstance(value, Page) and found.setdefault(value.name, value) is not value:
                 raise ValueError(f"two pages are named {value.name!r}: the second is in {module.__name__}")
     _check_ids(found)
-    return dict(sorted(found.items()))
+    return {name: page for name, page in sorted(found.items()) if not page.draft}
 
 
 def write(page: Page, results: Path | str | None = None) -> bool:

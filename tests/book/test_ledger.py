@@ -168,6 +168,10 @@ def test_pages_are_found_by_name():
     assert pages("toy") == {"toy/walks": PAGE}
 
 
+def test_a_draft_is_no_part_of_the_ledger():
+    assert pages(package(a=PAGE, b=Page("toy/planned", title="Planned", draft=True))) == {"toy/walks": PAGE}
+
+
 def test_two_pages_may_not_have_one_name():
     twin = Page("toy/walks", title="Others")
     with pytest.raises(ValueError, match="two pages are named 'toy/walks'"):
