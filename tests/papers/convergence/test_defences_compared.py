@@ -1,0 +1,132 @@
+"""Tables 1 to 3 and Figures 4 and 5: paired differences, and that every claim can hold and can fail."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from advnb.papers.convergence.compare import gain, paired, points
+from advnb.papers.convergence.tables import claims
+from advnb.papers.convergence.tables.paper import TABLE_1, TABLE_2, standard_error
+from advnb.papers.convergence.tables.trials import STAGES
+
+SEEDS = {"mnist": 5, "cifar10": 3, "digits": 5}
+EPS = {"mnist": 0.3, "cifar10": 8 / 255, "digits": 0.2}
+
+
+def percentiles(median, spread):
+    """A lognormal distribution of FOSC as ``recipes.percentiles`` stores it."""
+    levels = np.clip(np.linspace(0, 1, 51), 0.005, 0.995)
+    return np.exp(np.log(median) + spread * stats.norm.ppf(levels))
+
+
+def as_printed(data, *, order=1, noise=1e-4, seed=0):
+    """A table of networks as ``judged`` returns them: the paper's accuracies, and FOSC as its Figure 5 tells it.
+
+    With ``order=-1`` the trained defences change places: what is the best in the paper is the worst,
+    and FOSC rises over training.
+    """
+    source = "cifar10" if data == "digits" else data
+    white, black = (pd.DataFrame(table[source]).T / 100 for table in (TABLE_1, TABLE_2))
+    swap = {"dynamic": "standard", "standard": "dynamic"} if order < 0 else {}
+    stages = {"standard": [0.05, 0.2, 0.2, 0.2, 0.2], "curriculum": [0.3, 0.25, 0.2, 0.17, 0.15],
+              "dynamic": [0.5, 0.3, 0.2, 0.1, 0.1]}  # fmt: skip
+    rng = np.random.default_rng(seed)
+    rows = []
+    for name in ("unsecured", "standard", "curriculum", "dynamic"):
+        for network in range(SEEDS[data]):
+            of = swap.get(name, name)
+            row = dict(white.loc[of]) | (dict(black.loc[of]) if of in black.index else {})
+            row = {field: value + noise * rng.normal() * (value > 0) for field, value in row.items()}
+            row["at_eps"] = np.linspace(row["clean"], row["pgd10"], 5)[1:]
+            if name != "unsecured":
+                like = {"curriculum": "dynamic", "dynamic": "curriculum"}.get(name, name) if order < 0 else name
+                own = [percentiles(v, 1.2 if like == "curriculum" else 0.4) for v in stages[like][::order]]
+                pgd = [percentiles(v * (1 + noise * rng.normal()), 0.4) for v in stages[name]]
+                row |= {"own_fosc": np.array(own), "pgd_fosc": np.array(pgd), "pgd_zero": np.zeros(len(STAGES))}
+            meta = {"data": data, "defence": name, "seed": network, "eps": None, "run_scale": "laptop"}
+            rows.append({**meta, **row})
+    return pd.DataFrame(rows)
+
+
+def smaller(order=1):
+    """A table of ``figure_4b``: gains that shrink with eps, or grow with ``order=-1``."""
+    parts = []
+    for eps, share in zip((0.05, 0.1, 0.15), (0.2, 0.5, 0.8), strict=True):
+        rows = as_printed("digits").query("defence != 'unsecured' and seed < 3").assign(eps=eps)
+        gains = {"standard": 0, "curriculum": 0.01, "dynamic": 0.02}
+        size = share if order > 0 else 2 - share
+        parts.append(rows.assign(pgd10=0.5 + size * rows["defence"].map(gains)))
+    return pd.concat(parts, ignore_index=True)
+
+
+def evidence(claim, order=1):
+    tables = {f"convergence.tables_{data}": as_printed(data, order=order) for data in SEEDS}
+    tables["convergence.figure_4b"] = smaller(order)
+    return [tables[name] for name in claim.evidence]
+
+
+JUDGED = [claim for claim in claims.PAGE if claim.evidence]
+EXACT = [claim for claim in claims.PAGE if not claim.evidence and claim.holds]
+
+UNORDERED = {"table-1.clean", "table-1.zero", "table-2.higher", "table-2.stronger"}
+"""Sentences that say nothing of the order of the three trained defences."""
+
+
+@pytest.mark.parametrize("claim", JUDGED, ids=lambda claim: claim.id)
+def test_every_condition_holds_on_numbers_such_as_the_papers(claim):
+    text, numbers = claim.measure(*evidence(claim))
+    assert text and all(np.isfinite(value) for value in numbers.values())
+    assert claim.holds(**numbers), (text, numbers)
+
+
+@pytest.mark.parametrize("claim", JUDGED, ids=lambda claim: claim.id)
+def test_every_condition_can_fail(claim):
+    _, numbers = claim.measure(*evidence(claim))
+    values = (-1.0, 0.0, 1.0, 2.0)
+    assert any(not claim.holds(**{**numbers, name: value}) for name in numbers for value in values)
+    assert not claim.holds(**dict.fromkeys(numbers, float("nan"))), "one seed has no interval and proves nothing"
+    if claim.id not in UNORDERED:
+        text, numbers = claim.measure(*evidence(claim, order=-1))
+        assert not claim.holds(**numbers), (text, numbers)
+
+
+@pytest.mark.parametrize("claim", EXACT, ids=lambda claim: claim.id)
+def test_what_is_computed_from_the_printed_numbers_holds_and_could_fail(claim):
+    text, numbers = claim.measure()
+    assert text and claim.holds(**numbers)
+    assert not claim.holds(**dict.fromkeys(numbers, 8)) or not claim.holds(**dict.fromkeys(numbers, 0))
+
+
+def test_a_gain_is_paired_by_seed_with_students_interval():
+    table = pd.DataFrame({
+        "defence": ["dynamic"] * 3 + ["standard"] * 4, "seed": [0, 1, 2, 0, 1, 2, 3],
+        "pgd10": [0.5, 0.6, 0.9, 0.4, 0.5, 0.7, 0.1], "pgd20": [0.3] * 7,
+    })  # fmt: skip
+    found = gain(table, "pgd10", "dynamic", "standard")
+    low, high = stats.ttest_1samp([0.1, 0.1, 0.2], 0).confidence_interval(0.95)
+    assert (found.mean, found.low, found.high, found.n) == pytest.approx((0.4 / 3, low, high, 3))
+    assert gain(table, ("pgd10", "pgd20"), "dynamic", "standard").mean == pytest.approx(0.2 / 3)
+    assert gain(table, lambda row: 2 * row["pgd10"], "dynamic", "standard").mean == pytest.approx(0.8 / 3)
+
+
+def test_one_seed_has_no_interval_and_none_no_mean():
+    assert np.isnan([paired([0.1]).low, paired([0.1]).high, paired([]).mean]).all()
+
+
+def test_points_round_ties_one_way():
+    assert points(paired([0.0125 * (1 + 1e-9)] * 2)) == points(paired([0.0125 * (1 - 1e-9)] * 2)) == "+1.3 [1.3, 1.3]"
+    assert points(paired([-0.02, -0.02])) == "-2.0 [-2.0, -2.0]"
+
+
+def test_the_standard_error_is_that_of_two_binomial_shares():
+    assert standard_error(50, 50, 100) == pytest.approx(100 * np.sqrt(2 * 0.25 / 100))
+
+
+def test_shares_and_distances_of_stored_distributions():
+    evenly = np.linspace(0, 1, 51)
+    assert claims.share_below(evenly, 0.3) == pytest.approx(0.3)
+    assert claims.share_below(np.zeros(51), 0.1) == 1 and claims.share_below(evenly + 1, 0.1) == 0
+    assert claims.apart(evenly, evenly) == pytest.approx(0, abs=1e-9)
+    assert claims.apart(evenly, evenly + 0.25) == pytest.approx(0.25)
+    assert claims.apart(evenly, evenly + 5) == 1
