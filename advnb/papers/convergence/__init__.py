@@ -1,5 +1,5 @@
 """Wang, Ma, Bailey, Yi, Zhou and Gu (ICML 2019): how converged the inner maximisation should be while training.
 
-``guarantee`` has Theorem 1 on problems whose constants are known, ``tables`` the defences against each other; both are
-declared, and their pages are to come. ``compare`` pairs defences by seed.
+``guarantee`` has Theorem 1 on problems whose constants are known, ``tables`` the defences against each other, which is
+declared, and whose page is to come. ``compare`` pairs defences by seed.
 """

@@ -18,6 +18,9 @@ TERMS = {"measured": "measured", "printed": "printed bound", "mended": "bound th
 LOOKS = dict(zip(TERMS, ("measured", "paper", "bound"), strict=True))
 """The columns of the stored runs that the pictures compare: what each is called, and its look."""
 
+NUMBER = {"facecolor": figures.BACKGROUND, "edgecolor": "none", "pad": 1}
+"""Behind a number, so that it can be read where a line passes."""
+
 
 def spread(noise: float) -> str:
     """Say what sigma is: the examples are drawn, so that it is near ``noise`` unless that is 0."""
@@ -43,7 +46,7 @@ def terms(runs: pd.DataFrame, T: int, noise: float, delta: float) -> dict[str, f
     part = runs[(runs["T"] == T) & (runs["noise"] == noise) & (runs["delta"] == delta)]
     quiet = 2 * part["smoothness"] * part["gap"] / T
     found = {TERMS["measured"]: part["average"], TERMS["printed"]: part["printed"], TERMS["mended"]: part["mended"]}
-    found |= {"2LΔ/T": quiet, "4σ√(LΔ/T)": 4 * part["sigma"] * (quiet / 2) ** 0.5, "2L²δ/μ": 2 * part["floor"]}
+    found |= {"2LΔ/T": quiet, "4σ√(LΔ/T)": 4 * part["sigma"] * (quiet / 2) ** 0.5, "2$L_{θx}^2$δ/μ": 2 * part["floor"]}
     return {name: float(values.mean()) for name, values in found.items()}
 
 
@@ -54,7 +57,7 @@ def draw_terms(ax: Axes, T: int, noise: float, delta: float, runs: pd.DataFrame)
     low, high = 1e-4, 1e2
     for row, ((name, value), colour) in enumerate(zip(found.items(), colours, strict=True)):
         ax.barh(row, max(value - low, 0.0), left=low, color=colour, height=0.7)
-        ax.text(max(value, low) * 1.15, row, f"{value:.2g}", va="center", fontsize=8)
+        ax.text(max(value, low) * 1.15, row, f"{value:.2g}", va="center", fontsize=8, bbox=NUMBER)
         if name == TERMS["measured"]:
             ax.axvline(value, color=colour, linewidth=0.8)
     ax.set(xscale="log", xlim=(low, 4 * high), title=f"T = {T}, σ {spread(noise)}, δ = {delta:g}")
