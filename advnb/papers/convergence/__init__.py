@@ -2,4 +2,5 @@
 
 ``guarantee`` has Theorem 1 on problems whose constants are known, ``tables`` the defences against each other, which is
 declared, and whose page is to come. ``compare`` pairs defences by seed.
+``criterion`` has FOSC itself, equation (4) and Figure 1.
 """

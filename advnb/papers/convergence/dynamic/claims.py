@@ -135,9 +135,9 @@ def _difficulty(digits: pd.DataFrame, mnist: pd.DataFrame) -> Measured:
     }
 
 
-def dividing(runs: pd.DataFrame, least: float = 0.05) -> np.ndarray:
+def dividing(runs: pd.DataFrame, least: float = 0.05, defence: str = "dynamic") -> np.ndarray:
     """Return in which seeds and epochs, (seeds, epochs), the steps differ: no number of them has all but ``least``."""
-    taken = epochs_of(runs, "taken")
+    taken = epochs_of(runs, "taken", defence)
     divided: np.ndarray = taken.max(-1) <= 1 - least
     return divided
 
@@ -219,12 +219,15 @@ def _same(id: str, variant: str, says: str, why: str, other: str = "dynamic") ->
         why=why,
     )
     def measure(digits: pd.DataFrame, mnist: pd.DataFrame) -> Measured:
-        found = [against(runs, variant, other) for runs in (digits, mnist)]
-        clean = [against(runs, variant, other, "clean") for runs in (digits, mnist)]
-        return (
-            f"PGD-20: digits {found[0].points}, MNIST {found[1].points}; clean: digits {clean[0].points}, MNIST "
-            f"{clean[1].points}"
-        ), {"low": found[0].low, "high": found[0].high}
+        tables = {"digits": digits, "MNIST": mnist}
+        run = [name for name, runs in tables.items() if (runs["variant"] == variant).any()]
+        text = [
+            f"{name} {against(tables[name], variant, other).points} under PGD-20 and "
+            f"{against(tables[name], variant, other, 'clean').points} clean"
+            for name in run
+        ]
+        found = against(digits, variant, other)
+        return "; ".join(text), {"low": found.low, "high": found.high}
 
 
 _same(

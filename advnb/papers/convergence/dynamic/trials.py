@@ -161,8 +161,8 @@ ABLATIONS = Experiment(
 ABLATIONS_MNIST = Experiment(
     "convergence.ablations_mnist",
     followed,
-    {"laptop": {**SMALL_MNIST, "variant": ABLATED}},
+    {"laptop": {**SMALL_MNIST, "variant": [name for name in ABLATED if name != "train_mode"]}},
     {"laptop": 2},
     tolerance=TRAINED,
 )
-"""The same on MNIST."""
+"""The same on MNIST, but for train mode, whose attacks cannot be folded and take three times as long."""
