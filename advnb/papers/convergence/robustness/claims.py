@@ -220,7 +220,7 @@ def staged_median(runs: pd.DataFrame, variant: str, stage: int, field: str = "ow
     why="medians of the training examples, early less the lower of the two later stages",
 )
 def _early(digits: pd.DataFrame, mnist: pd.DataFrame) -> Measured:
-    found = {name: [_early_less(runs, kind) for kind in ("standard", "small_steps")]
+    found = {name: [early_less(runs, kind) for kind in ("standard", "small_steps")]
              for name, runs in (("digits", digits), ("mnist", mnist))}  # fmt: skip
     said = [f"{name}: {one} with ε/4, {other} with ε/8" for name, (one, other) in found.items()]
     return "early less later, " + "; ".join(said), {
@@ -286,7 +286,8 @@ def _gain(runs: pd.DataFrame, variant: str) -> Difference:
     return difference(*(by_seed(runs, "pgd20", variant=name) for name in (variant, "standard")))
 
 
-def _early_less(runs: pd.DataFrame, variant: str) -> Difference:
+def early_less(runs: pd.DataFrame, variant: str) -> Difference:
+    """Return the median FOSC at the early stage less the lower one of the two later stages, paired by seed."""
     early, middle, late = (staged_median(runs, variant, stage) for stage in (EARLY, MIDDLE, LATE))
     return difference(early, pd.concat([middle, late], axis=1).min(axis=1))
 
