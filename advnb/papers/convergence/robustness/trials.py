@@ -79,7 +79,7 @@ def variants(base: dict[str, Any]) -> list[dict[str, Any]]:
     return [{**base, "size": list(SIZES), "steps": STEPS}, {**base, "size": SIZE, "steps": list(COUNTS)}]
 
 
-SHORT_DIGITS: dict[str, Any] = {**DIGITS, "examples": 1000, "epochs": 12}
+SHORT_DIGITS: dict[str, Any] = {**DIGITS, "examples": 800, "epochs": 12}
 SMALL_CIFAR: dict[str, Any] = {**CIFAR, "examples": 1500, "epochs": 8, "tests": 500}
 SMALL_MNIST: dict[str, Any] = {**MNIST, "examples": 1500, "epochs": 12}
 """Fewer images than in the tables, and about half the epochs."""
