@@ -15,8 +15,8 @@ from advnb.losses import resolve, values
 from advnb.papers.convergence.followed import VARIANTS, followed
 from advnb.papers.convergence.judge import column
 from advnb.papers.convergence.recipes import RECIPES, PrintedIndicator, images, make_defence, percentiles, trained
-from advnb.papers.convergence.robustness.trials import SMALL_MNIST
-from advnb.papers.convergence.tables.trials import DIGITS, TRAINED
+from advnb.papers.convergence.robustness.trials import SHORT_DIGITS, SMALL_MNIST
+from advnb.papers.convergence.tables.trials import TRAINED
 from advnb.training import Dynamic, fit
 
 WATCHED = 300
@@ -117,12 +117,12 @@ SPENDING = Experiment(
     {
         "live": {
             "data": "digits",
-            "examples": 1297,
-            "epochs": 10,
+            "examples": 800,
+            "epochs": 8,
             "batch": 32,
             "defence": ["dynamic", "dynamic_printed"],
         },
-        "laptop": {"data": "digits", "examples": 1297, "epochs": 20, "batch": 32, "defence": KINDS},
+        "laptop": {"data": "digits", "examples": 800, "epochs": 12, "batch": 32, "defence": KINDS},
         "full": {"data": "mnist", "examples": 60_000, "epochs": 50, "batch": 128, "defence": KINDS},
     },
     {"live": 1, "laptop": 5, "full": 3},
@@ -154,7 +154,11 @@ DROPPING = Experiment(
 ABLATED = [name for name in VARIANTS if name not in ("small_steps", "fgsm_pgd")]
 
 ABLATIONS = Experiment(
-    "convergence.ablations", followed, {"laptop": {**DIGITS, "variant": ABLATED}}, {"laptop": 5}, tolerance=TRAINED
+    "convergence.ablations",
+    followed,
+    {"laptop": {**SHORT_DIGITS, "variant": ABLATED}},
+    {"laptop": 5},
+    tolerance=TRAINED,
 )
 """Standard and Dynamic, each with one thing changed, on digits."""
 

@@ -82,5 +82,5 @@ def draw_first(ax: Axes, runs: pd.DataFrame, field: str = "pgd20") -> None:
     for _, row in table.iterrows():
         ax.plot(np.arange(len(row)), row, "-", color=figures.FAINT, lw=0.6)
     ax.plot(np.arange(table.shape[1]), table.T, "o", color=figures.COLOURS["measured"])
-    ax.set_xticks(np.arange(table.shape[1]), list(table))
+    ax.set_xticks(np.arange(table.shape[1]), table.columns.tolist())
     ax.set(ylabel="accuracy under PGD-20", xlim=(-0.4, table.shape[1] - 0.6))
