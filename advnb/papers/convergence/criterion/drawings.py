@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -57,7 +58,7 @@ def draw_zeros(ax: Axes) -> None:
     shown = ax.contourf(line, line, gap.reshape(61, 61), levels=12)
     ax.plot(0.125, 0.25, "*", color=figures.COLOURS["adversarial"], ms=14, clip_on=False, label="FOSC = 0")
     ax.set(aspect="equal", xlabel="pixel 1", ylabel="pixel 2")
-    ax.legend(loc="lower left")
+    ax.legend(loc="lower left", labelcolor="white")
     ax.figure.colorbar(shown, ax=ax, label="FOSC")
 
 
@@ -139,6 +140,9 @@ def draw_medians(ax: Axes, table: pd.DataFrame, title: str) -> None:
         medians = field(table, f"path_{name}", 2)
         ax.plot((medians / medians[:, :1]).mean(0), lw=1.4, **look)
     ax.set(xlabel=STEP, title=title, yscale="log", xticks=range(0, 21, 5))
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def draw_within(ax: Axes, table: pd.DataFrame, title: str) -> None:
