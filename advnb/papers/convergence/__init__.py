@@ -2,5 +2,6 @@
 
 ``guarantee`` has Theorem 1 on problems whose constants are known, ``tables`` the defences against each other; both are
 declared, and their pages are to come. ``compare`` pairs defences by seed.
+``cost`` has AutoAttack, cost and a rule for c_max.
 ``criterion`` has FOSC itself, equation (4) and Figure 1.
 """
