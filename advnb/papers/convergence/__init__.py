@@ -1,7 +1,7 @@
 """Wang, Ma, Bailey, Yi, Zhou and Gu (ICML 2019): how converged the inner maximisation should be while training.
 
 ``guarantee`` has Theorem 1 on problems whose constants are known, ``tables`` the defences against each other; both are
-declared, and their pages are to come. ``compare`` pairs defences by seed.
+declared, and their pages are to come. ``paired`` compares defences by seed.
 ``cost`` has AutoAttack, cost and a rule for c_max.
 ``criterion`` has FOSC itself, equation (4) and Figure 1.
 """

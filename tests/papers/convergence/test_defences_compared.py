@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from advnb.papers.convergence.compare import gain, paired, points
+from advnb.papers.convergence.paired import gain, over_seeds
 from advnb.papers.convergence.tables import claims
 from advnb.papers.convergence.tables.paper import TABLE_1, TABLE_2, standard_error
 from advnb.papers.convergence.tables.trials import STAGES
@@ -105,28 +105,23 @@ def test_a_gain_is_paired_by_seed_with_students_interval():
     })  # fmt: skip
     found = gain(table, "pgd10", "dynamic", "standard")
     low, high = stats.ttest_1samp([0.1, 0.1, 0.2], 0).confidence_interval(0.95)
-    assert (found.mean, found.low, found.high, found.n) == pytest.approx((0.4 / 3, low, high, 3))
+    assert (found.mean, found.low, found.high, found.seeds) == pytest.approx((0.4 / 3, low, high, 3))
     assert gain(table, ("pgd10", "pgd20"), "dynamic", "standard").mean == pytest.approx(0.2 / 3)
     assert gain(table, lambda row: 2 * row["pgd10"], "dynamic", "standard").mean == pytest.approx(0.8 / 3)
 
 
 def test_one_seed_has_no_interval_and_none_no_mean():
-    assert np.isnan([paired([0.1]).low, paired([0.1]).high, paired([]).mean]).all()
+    assert np.isnan([over_seeds([0.1]).low, over_seeds([0.1]).high, over_seeds([]).mean]).all()
 
 
 def test_points_round_ties_one_way():
-    assert points(paired([0.0125 * (1 + 1e-9)] * 2)) == points(paired([0.0125 * (1 - 1e-9)] * 2)) == "+1.3 [1.3, 1.3]"
-    assert points(paired([-0.02, -0.02])) == "-2.0 [-2.0, -2.0]"
+    assert (
+        claims.points(over_seeds([0.0125 * (1 + 1e-9)] * 2))
+        == claims.points(over_seeds([0.0125 * (1 - 1e-9)] * 2))
+        == "+1.3 [1.3, 1.3]"
+    )
+    assert claims.points(over_seeds([-0.02, -0.02])) == "-2.0 [-2.0, -2.0]"
 
 
 def test_the_standard_error_is_that_of_two_binomial_shares():
     assert standard_error(50, 50, 100) == pytest.approx(100 * np.sqrt(2 * 0.25 / 100))
-
-
-def test_shares_and_distances_of_stored_distributions():
-    evenly = np.linspace(0, 1, 51)
-    assert claims.share_below(evenly, 0.3) == pytest.approx(0.3)
-    assert claims.share_below(np.zeros(51), 0.1) == 1 and claims.share_below(evenly + 1, 0.1) == 0
-    assert claims.apart(evenly, evenly) == pytest.approx(0, abs=1e-9)
-    assert claims.apart(evenly, evenly + 0.25) == pytest.approx(0.25)
-    assert claims.apart(evenly, evenly + 5) == 1

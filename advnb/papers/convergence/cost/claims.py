@@ -9,8 +9,8 @@ import pandas as pd
 
 from advnb.book.claims import Page
 from advnb.book.rounding import about, at_most
-from advnb.papers.convergence.compare import Gain, by_seed, gain, paired, points
-from advnb.papers.convergence.tables.claims import ALL, NAMES, TRAINED, judged
+from advnb.papers.convergence.paired import Difference, gain, of_defence, over_seeds
+from advnb.papers.convergence.tables.claims import ALL, NAMES, TRAINED, judged, points
 
 PAGE = Page("convergence/cost", title="AutoAttack, cost and c_max", draft=True)
 
@@ -27,7 +27,7 @@ Measured = tuple[str, dict[str, Any]]
 )
 def _rank(runs: pd.DataFrame) -> Measured:
     found = {other: gain(runs, "autoattack", "dynamic", other) for other in TRAINED[:2]}
-    each = ", ".join(f"{100 * by_seed(runs, 'autoattack', n).mean() + 1e-7:.1f}% {n.capitalize()}" for n in TRAINED)
+    each = ", ".join(f"{100 * of_defence(runs, 'autoattack', n).mean() + 1e-7:.1f}% {n.capitalize()}" for n in TRAINED)
     said = ", ".join(f"{points(g)} over {other.capitalize()}" for other, g in found.items())
     return f"MNIST under AutoAttack: {each}; Dynamic in points {said}", {other: g.low for other, g in found.items()}
 
@@ -65,7 +65,7 @@ def spent(row: Any) -> float:
 def _saved(*tables: pd.DataFrame) -> Measured:
     share = {
         data: {
-            name: paired((1 - by_seed(table, spent, name) / by_seed(table, spent, "standard")).dropna())
+            name: over_seeds((1 - of_defence(table, spent, name) / of_defence(table, spent, "standard")).dropna())
             for name in TRAINED[1:]
         }
         for data, table in judged(*tables).items()
@@ -88,13 +88,13 @@ def frontier(runs: pd.DataFrame, full: pd.DataFrame) -> pd.DataFrame:
     return found[["defence", "epochs", "steps", "seed", "cost", "pgd20", "clean"]]
 
 
-def at_equal_cost(cells: pd.DataFrame, one: str, other: str = "standard") -> Gain:
+def at_equal_cost(cells: pd.DataFrame, one: str, other: str = "standard") -> Difference:
     """Return the lead of ``one`` defence at full length over the best cell of the ``other`` that costs no more."""
     mine = cells[(cells["defence"] == one) & (cells["epochs"] == cells["epochs"].max())].set_index("seed")
     theirs = cells[cells["defence"] == other].groupby(["epochs", "steps"])[["cost", "pgd20"]].mean()
     cell = theirs[theirs["cost"] <= mine["cost"].mean()]["pgd20"].idxmax()
     best = cells[cells["defence"] == other].set_index(["epochs", "steps"]).loc[[cell]].set_index("seed")
-    return paired((mine["pgd20"] - best["pgd20"]).dropna())
+    return over_seeds((mine["pgd20"] - best["pgd20"]).dropna())
 
 
 @PAGE.claim(
