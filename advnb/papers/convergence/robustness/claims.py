@@ -229,7 +229,7 @@ def _early(runs: pd.DataFrame) -> Measured:
     text = ", ".join(f"{each} with {name}" for each, name in zip(found, ("ε/4", "ε/8"), strict=True))
     loss = staged_median(runs, "standard", EARLY, "own_loss").mean()
     return (
-        f"median FOSC, early less later: {text}; the median loss at the early stage is {about(loss)} with ε/4, of "
+        f"median FOSC, early less later: {text}; the median loss at the early stage is {about(loss)} with ε/4, against "
         f"{about(np.log(10), 3)} for a network that says nothing"
     ), {"highs": [each.high for each in found]}
 
