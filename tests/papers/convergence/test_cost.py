@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from advnb.attacks import pgd
 from advnb.balls import Linf
 from advnb.data import Split
 from advnb.evaluation import accuracy
-from advnb.papers.convergence.cost import claims
+from advnb.papers.convergence.cost import claims, drawings
 from advnb.papers.convergence.cost.trials import autoattack, ruled, weak_fosc
 from advnb.papers.convergence.recipes import images, trained
 
@@ -115,3 +116,32 @@ def test_autoattack_is_at_least_as_strong_as_our_pgd_and_leaves_the_global_gener
     assert 0.1 < robust <= ours + 0.01  # one image: put back into the ball, an example may lose its last rounding
     assert accuracy(model, split) >= left["apgd_ce"] >= left["apgd_dlr"] >= left["square"]
     assert robust == pytest.approx(left["square"], abs=0.02)
+
+
+def test_the_frontier_joins_epochs_and_names_fewer_steps():
+    fewer = pd.concat([networks(AHEAD, epochs=10), networks({"standard": -0.1}, steps=4)])
+    cells = claims.frontier(fewer, networks(AHEAD, seeds=5))
+    assert cells["seed"].max() == 2, "seeds that were run at every length"
+    ax = Figure().subplots()
+    drawings.draw_frontier(ax, cells)
+    assert len(ax.lines[0].get_xdata()) == 2 and [text.get_text() for text in ax.texts] == ["4 steps"]
+
+
+def test_the_sweep_has_a_line_an_eps_and_standard_dashed():
+    table = pd.concat([swept(1.0, 0.05), swept(1.0, 0.0).assign(factor=0, pgd20=0.45)])
+    ax = Figure().subplots()
+    drawings.draw_c_max(ax, table)
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels == ["Dynamic, ε = 0.1", "Standard, ε = 0.1", "Dynamic, ε = 0.2", "Standard, ε = 0.2"]
+    assert ax.lines[0].get_xdata().tolist() == [0.1, 0.3, 1.0, 3.0, 10.0]
+    alone = Figure().subplots()
+    drawings.draw_c_max(alone, table.drop(columns="eps"))
+    assert len(alone.get_legend().get_texts()) == 2
+
+
+def test_autoattacks_stages_follow_the_papers_attacks():
+    table = networks(AHEAD).assign(apgd_ce=0.5, apgd_dlr=0.48, square=0.47)
+    ax = Figure().subplots()
+    drawings.draw_judges(ax, table)
+    assert [t.get_text() for t in ax.get_xticklabels()][-1] == "then Square"
+    assert ax.lines[0].get_ydata()[-1] == pytest.approx(0.47)
