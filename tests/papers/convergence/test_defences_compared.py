@@ -1,5 +1,7 @@
 """Tables 1 to 3 and Figures 4 and 5: paired differences, and that every claim can hold and can fail."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -95,7 +97,9 @@ def test_every_condition_can_fail(claim):
     _, numbers = claim.measure(*evidence(claim))
     values = (-1.0, 0.0, 1.0, 2.0)
     assert any(not claim.holds(**{**numbers, name: value}) for name in numbers for value in values)
-    assert not claim.holds(**dict.fromkeys(numbers, float("nan"))), "one seed has no interval and proves nothing"
+    for name in numbers:
+        if re.search(rf"\b{name}\b", claim.condition):
+            assert not claim.holds(**{**numbers, name: float("nan")}), "one seed has no interval and proves nothing"
     if claim.id not in UNORDERED:
         text, numbers = claim.measure(*evidence(claim, order=-1))
         assert not claim.holds(**numbers), (text, numbers)
