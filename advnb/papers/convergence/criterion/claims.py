@@ -59,13 +59,16 @@ def linear(table: pd.DataFrame, against: str, variant: str = "raw") -> Array:
 
 
 def printed_groups(table: pd.DataFrame, against: str, variant: str = "raw") -> Array:
-    """Return the same over Figure 1a's groups of equal width up to 0.1; 0 if fewer than three hold ten examples."""
+    """Return the same over Figure 1a's groups of equal width up to 0.1.
+
+    Those with fewer than ten examples are left out; 0 if fewer than three are left, or all alike.
+    """
     found = []
     for counts, right, loss in field(table, f"bins_{variant}"):
         full = counts >= FEWEST
         values = (right if against == "right" else loss)[full]
         middle = np.arange(len(counts))[full]
-        found.append(np.corrcoef(middle, values)[0, 1] if full.sum() > 2 else 0.0)
+        found.append(np.corrcoef(middle, values)[0, 1] if full.sum() > 2 and np.ptp(values) > 0 else 0.0)
     return np.array(found)
 
 

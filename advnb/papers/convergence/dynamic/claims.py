@@ -11,8 +11,8 @@ from scipy import stats
 
 from advnb.book.claims import Page
 from advnb.book.rounding import about, interval
-from advnb.papers.convergence.followed import STANDARDS
-from advnb.papers.convergence.paired import Difference, by_seed, difference
+from advnb.papers.convergence.followed import STANDARDS, of_variant
+from advnb.papers.convergence.paired import Difference, over_seeds
 
 PAGE = Page("convergence/dynamic", title="Dynamic", draft=True)
 
@@ -21,12 +21,12 @@ Measured = tuple[str, Mapping[str, Any]]
 
 def against(runs: pd.DataFrame, variant: str, other: str = "dynamic", field: str = "pgd20") -> Difference:
     """Return the accuracy under PGD-20 of one variant less that of another, paired by seed."""
-    return difference(*(by_seed(runs, field, variant=name) for name in (variant, other)))
+    return over_seeds((of_variant(runs, variant, field) - of_variant(runs, other, field)).dropna())
 
 
 def epochs_of(runs: pd.DataFrame, field: str, defence: str = "dynamic") -> np.ndarray:
     """Return ``field`` of the spending of ``defence``, (seeds, epochs)."""
-    return np.array(by_seed(runs, field, defence=defence).tolist(), dtype=float)
+    return np.array(runs[runs["defence"] == defence].sort_values("seed")[field].tolist(), dtype=float)
 
 
 def staged_epochs(runs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -85,9 +85,11 @@ def _printed(spent: pd.DataFrame, runs: pd.DataFrame) -> Measured:
 def _controls(runs: pd.DataFrame) -> Measured:
     staged, _ = staged_epochs(runs)
     within, under = (float(epochs_of(runs, name)[:, staged].mean()) for name in ("within", "under"))
-    return f"{within:.0%} of the examples rest between c_t/2 and c_t, and {under:.0%} at most at c_t", {
-        "within": within
-    }
+    box = float(epochs_of(runs, "within", "dynamic_box")[:, staged].mean())
+    return (
+        f"{within:.0%} of the examples rest between c_t/2 and c_t, and {under:.0%} at most at c_t; with FOSC within "
+        f"the box {box:.0%} rest between c_t/2 and c_t"
+    ), {"within": within}
 
 
 @PAGE.claim(
@@ -141,8 +143,8 @@ def dividing(runs: pd.DataFrame, least: float = 0.05, defence: str = "dynamic") 
     "well as c_max = 0.5",
 )
 def _c_max(runs: pd.DataFrame) -> Measured:
-    first = by_seed(runs, "epoch_c_t", variant="dynamic_estimated").map(lambda row: row[0]).mean()
-    end, gap = by_seed(runs, "fgsm_fosc", variant="dynamic").mean(), against(runs, "dynamic_estimated")
+    first = of_variant(runs, "dynamic_estimated", "epoch_c_t").map(lambda row: row[0]).mean()
+    end, gap = of_variant(runs, "dynamic", "fgsm_fosc").mean(), against(runs, "dynamic_estimated")
     return (
         f"mean FOSC of FGSM's examples {about(first)} on the first batch, {about(end)} on the trained network; "
         f"accuracy under PGD-20 {gap.points} against c_max = 0.5"
@@ -186,7 +188,7 @@ def _plateau(runs: pd.DataFrame) -> Measured:
 
 def best_standard(runs: pd.DataFrame) -> str:
     """Return which of ``followed.STANDARDS`` has the largest mean accuracy under PGD-20."""
-    return max(STANDARDS, key=lambda name: by_seed(runs, "pgd20", variant=name).mean())
+    return max(STANDARDS, key=lambda name: of_variant(runs, name, "pgd20").mean())
 
 
 def _same(id: str, variant: str, says: str, why: str, other: str = "dynamic") -> None:

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from scipy import stats
 
 from advnb.book import figures
-from advnb.papers.convergence.paired import by_seed, median
+from advnb.papers.convergence.followed import of_variant
+from advnb.papers.convergence.paired import median
 from advnb.papers.convergence.robustness.claims import EARLY, LATE, MIDDLE, NAMES, accuracy
 from advnb.papers.convergence.robustness.trials import COUNTS, SIZE, SIZES
 
@@ -27,7 +28,8 @@ STAGES = {EARLY: "early", MIDDLE: "middle", LATE: "late"}
 def draw_cross(ax: Axes, runs: Mapping[Any, pd.DataFrame], field: str) -> None:
     """Draw accuracy over the test attacks, a line for each way of training, with the range of the seeds.
 
-    ``runs`` is that of ``claims.of_sizes`` (with ``field`` "by_size") or ``claims.of_counts`` ("by_count").
+    The colours are those of the densities beside it, whose legend serves both. ``runs`` is that of ``claims.of_sizes``
+    (with ``field`` "by_size") or ``claims.of_counts`` ("by_count").
     """
     attacks = [NAMES[size] for size in SIZES] if field == "by_size" else [str(count) for count in COUNTS]
     places = np.arange(len(attacks))
@@ -38,7 +40,6 @@ def draw_cross(ax: Axes, runs: Mapping[Any, pd.DataFrame], field: str) -> None:
         ax.fill_between(places, values.min(0), values.max(0), color=figures.CYCLE[k], alpha=0.12)
     ax.set_xticks(places, attacks)
     ax.set(xlabel="tested with steps of" if field == "by_size" else "steps in the test", ylabel="robust accuracy")
-    ax.legend(title="trained with")
 
 
 def draw_densities(ax: Axes, settings: Mapping[str, Iterable[Any]], xlabel: str) -> None:
@@ -70,7 +71,7 @@ def draw_indicator(ax: Axes, runs: pd.DataFrame, field: str) -> None:
 
 def draw_stages(ax: Axes, runs: pd.DataFrame, variant: str, near: float = 0.1) -> None:
     """Draw the densities of FOSC at the three stages of Figure 3 for one way of training; [0, near] is shaded."""
-    rows = by_seed(runs, "own_fosc", variant=variant)
+    rows = of_variant(runs, variant, "own_fosc")
     draw_densities(ax, {name: [row[stage] for row in rows.tolist()] for stage, name in STAGES.items()}, "FOSC")
     ax.axvspan(0, near, color=figures.FAINT, alpha=0.15, lw=0)
     ax.set_title(VARIANTS[variant])
@@ -78,7 +79,7 @@ def draw_stages(ax: Axes, runs: pd.DataFrame, variant: str, near: float = 0.1) -
 
 def draw_first(ax: Axes, runs: pd.DataFrame, field: str = "pgd20") -> None:
     """Draw Figure 3b: the accuracy of each way of training, a dot a seed, seeds joined."""
-    table = pd.DataFrame({name: by_seed(runs, field, variant=variant) for variant, name in VARIANTS.items()})
+    table = pd.DataFrame({name: of_variant(runs, variant, field) for variant, name in VARIANTS.items()})
     for _, row in table.iterrows():
         ax.plot(np.arange(len(row)), row, "-", color=figures.FAINT, lw=0.6)
     ax.plot(np.arange(table.shape[1]), table.T, "o", color=figures.COLOURS["measured"])

@@ -1,6 +1,6 @@
 """The claims of Tables 1 to 3 and Figures 4 and 5: conditions taken from the paper's sentences before the runs.
 
-Differences between defences are paired by seed (``compare.gain``): "better" means that the 95 percent interval of the
+Differences between defences are paired by seed (``paired.gain``): "better" means that the 95 percent interval of the
 difference lies above 0. The paper's data sets decide; digits, which it does not have, are told beside them.
 """
 
@@ -14,8 +14,18 @@ from scipy import stats
 
 from advnb.book.claims import Page
 from advnb.book.rounding import about, at_most
-from advnb.papers.convergence.compare import Gain, Value, by_seed, gain, paired, points
 from advnb.papers.convergence.judge import ATTACKS
+from advnb.papers.convergence.paired import (
+    LEVELS,
+    Difference,
+    Value,
+    below,
+    distance,
+    gain,
+    median,
+    of_defence,
+    over_seeds,
+)
 from advnb.papers.convergence.recipes import RECIPES
 from advnb.papers.convergence.tables.paper import TABLE_1, TABLE_2, TABLE_3, standard_error
 from advnb.papers.convergence.tables.trials import STAGES, TEST_EPS
@@ -42,12 +52,19 @@ def judged(*tables: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return found
 
 
-def told(found: dict[str, Gain]) -> str:
+def points(found: Difference) -> str:
+    """Return a difference in points of a per cent with its interval, as text: "+1.2 [0.4, 2.0]"."""
+    nudge = 1e-7  # means of shares of a thousand images lie on ties, which must round one way everywhere
+    mean, low, high = (f"{100 * value + nudge:.1f}" for value in (found.mean, found.low, found.high))
+    return f"{'' if mean.startswith('-') else '+'}{mean} [{low}, {high}]"
+
+
+def told(found: dict[str, Difference]) -> str:
     """Return the gains of several data sets as text."""
     return ", ".join(f"{points(gained)} on {NAMES[data]}" for data, gained in found.items())
 
 
-def lows(found: dict[str, Gain]) -> dict[str, float]:
+def lows(found: dict[str, Difference]) -> dict[str, float]:
     """Return the lower ends of the intervals, under the names of the data sets."""
     return {data: gained.low for data, gained in found.items()}
 
@@ -58,7 +75,7 @@ def means(table: pd.DataFrame, fields: tuple[str, ...], defences: tuple[str, ...
     return pd.DataFrame(rows).T
 
 
-def lead(table: pd.DataFrame, value: Value, one: str, others: tuple[str, ...]) -> Gain:
+def lead(table: pd.DataFrame, value: Value, one: str, others: tuple[str, ...]) -> Difference:
     """Return the smallest of the gains of ``one`` defence over each of the ``others``, by the mean."""
     return min((gain(table, value, one, other) for other in others), key=lambda found: found.mean)
 
@@ -67,7 +84,7 @@ def lead(table: pd.DataFrame, value: Value, one: str, others: tuple[str, ...]) -
     "table-1.clean",
     says="On both datasets, the Unsecured model achieves the best test accuracy on clean images",
     evidence=ALL,
-    holds=lambda mnist, cifar10, digits: min(mnist, cifar10) > 0,
+    holds=lambda mnist, cifar10, digits: mnist > 0 and cifar10 > 0,
     verdict="reproduced",
 )
 def _clean(*tables: pd.DataFrame) -> Measured:
@@ -79,7 +96,7 @@ def _clean(*tables: pd.DataFrame) -> Measured:
     "table-1.zero",
     says="Unsecured is not robust: accuracy drops to zero on strong attacks like PGD-10/20 or C&W",
     evidence=ALL,
-    holds=lambda mnist, cifar10, digits: max(mnist, cifar10) < 0.01,
+    holds=lambda mnist, cifar10, digits: mnist < 0.01 and cifar10 < 0.01,
     verdict="reproduced",
 )
 def _zero(*tables: pd.DataFrame) -> Measured:
@@ -119,7 +136,7 @@ def _dynamic(*tables: pd.DataFrame) -> Measured:
     says="Compared to Standard, Dynamic improves the robustness to a certain extent, especially on the more "
     "challenging CIFAR-10",
     evidence=ALL,
-    holds=lambda mnist, cifar10, digits, more: min(mnist, cifar10) > 0 and more > 0,
+    holds=lambda mnist, cifar10, digits, more: mnist > 0 and cifar10 > 0 and more > 0,
     verdict="reproduced",
 )
 def _gain(*tables: pd.DataFrame) -> Measured:
@@ -134,7 +151,7 @@ def _gain(*tables: pd.DataFrame) -> Measured:
     "like PGD/C&W",
     evidence=ALL,
     holds=lambda weak_mnist, weak_cifar10, less_mnist, less_cifar10: (
-        min(weak_mnist, weak_cifar10) > 0 and min(less_mnist, less_cifar10) > 0
+        weak_mnist > 0 and weak_cifar10 > 0 and less_mnist > 0 and less_cifar10 > 0
     ),
     verdict="reproduced",
 )
@@ -201,7 +218,7 @@ def _strongest() -> Measured:
     "table-2.dynamic",
     says="Dynamic achieves higher black-box robustness than the other defense models",
     evidence=ALL,
-    holds=lambda first, mnist, cifar10, digits: first == 8 and min(mnist, cifar10) > 0,
+    holds=lambda first, mnist, cifar10, digits: first == 8 and mnist > 0 and cifar10 > 0,
     verdict="reproduced",
 )
 def _black_dynamic(*tables: pd.DataFrame) -> Measured:
@@ -223,7 +240,7 @@ def _black_dynamic(*tables: pd.DataFrame) -> Measured:
     "table-2.curriculum",
     says="Curriculum also demonstrates a clear improvement over Standard against black-box attacks",
     evidence=ALL,
-    holds=lambda mnist, cifar10, digits: min(mnist, cifar10) > 0,
+    holds=lambda mnist, cifar10, digits: mnist > 0 and cifar10 > 0,
     verdict="reproduced",
 )
 def _black_curriculum(*tables: pd.DataFrame) -> Measured:
@@ -235,14 +252,14 @@ def _black_curriculum(*tables: pd.DataFrame) -> Measured:
     "table-2.higher",
     says="all defense models achieve higher robustness against black-box attacks than against white-box attacks",
     evidence=ALL,
-    holds=lambda least, mnist, cifar10, digits: least > 0 and min(mnist, cifar10) > 0,
+    holds=lambda least, mnist, cifar10, digits: least > 0 and mnist > 0 and cifar10 > 0,
     verdict="reproduced",
     why="every defence and attack in the mean, and the mean of the attacks with its interval for every defence",
 )
 def _higher(*tables: pd.DataFrame) -> Measured:
     runs = judged(*tables)
     least = min(
-        float((by_seed(table, f"black_{attack}", name) - by_seed(table, attack, name)).mean())
+        float((of_defence(table, f"black_{attack}", name) - of_defence(table, attack, name)).mean())
         for data, table in runs.items()
         for name in TRAINED
         for attack in ATTACKS
@@ -250,7 +267,7 @@ def _higher(*tables: pd.DataFrame) -> Measured:
     )
     found = {
         data: min(
-            (paired(by_seed(table, BLACK, name) - by_seed(table, ATTACKS, name)) for name in TRAINED),
+            (over_seeds(of_defence(table, BLACK, name) - of_defence(table, ATTACKS, name)) for name in TRAINED),
             key=lambda more: more.mean,
         )
         for data, table in runs.items()
@@ -265,15 +282,15 @@ def _higher(*tables: pd.DataFrame) -> Measured:
     "table-2.stronger",
     says="black-box robustness tends to increase from weak attacks like FGSM to stronger attacks like C&W",
     evidence=ALL,
-    holds=lambda mnist, cifar10, digits: min(mnist, cifar10) > 0,
+    holds=lambda mnist, cifar10, digits: mnist > 0 and cifar10 > 0,
     verdict="reproduced",
 )
 def _stronger(*tables: pd.DataFrame) -> Measured:
     runs = judged(*tables)
     cw, pgd = (
         {
-            data: paired(
-                pd.concat([by_seed(table, field, n) - by_seed(table, "black_fgsm", n) for n in TRAINED])
+            data: over_seeds(
+                pd.concat([of_defence(table, field, n) - of_defence(table, "black_fgsm", n) for n in TRAINED])
                 .groupby("seed")
                 .mean()
             )
@@ -345,11 +362,11 @@ def at_share(share: float) -> Value:
     "figure-4a.improve",
     says="Curriculum and Dynamic substantially improve the robustness of Standard at every test eps",
     evidence=BOTH[1:] + BOTH[:1],
-    holds=lambda curriculum, dynamic, mnist: min(curriculum, dynamic) > 0,
+    holds=lambda curriculum, dynamic, mnist: curriculum > 0 and dynamic > 0,
     verdict="reproduced",
 )
 def _improve(cifar: pd.DataFrame, mnist: pd.DataFrame) -> Measured:
-    def least(table: pd.DataFrame, name: str) -> Gain:
+    def least(table: pd.DataFrame, name: str) -> Difference:
         return min((gain(table, at_share(share), name, "standard") for share in TEST_EPS), key=lambda g: g.low)
 
     found = {name: least(cifar, name) for name in TRAINED[1:]}
@@ -401,7 +418,7 @@ def by_training_eps(small: pd.DataFrame, large: pd.DataFrame, defence: str) -> d
     recipe = RECIPES[str(large["data"].iloc[0])]
     runs = {recipe.eps: large} | {float(eps): small[small["eps"] == eps] for eps in small["eps"].unique()}
     found = {
-        eps: (by_seed(rows, "pgd10", defence) - by_seed(rows, "pgd10", "standard")).dropna()
+        eps: (of_defence(rows, "pgd10", defence) - of_defence(rows, "pgd10", "standard")).dropna()
         for eps, rows in runs.items()
     }
     return {eps: values for eps, values in found.items() if len(values)}
@@ -412,7 +429,7 @@ def by_training_eps(small: pd.DataFrame, large: pd.DataFrame, defence: str) -> d
     says="training with weak attacks at the early stages might have a limit: the robustness gain tends to decrease "
     "when the maximum perturbation decreases to eps = 2/255",
     evidence=("convergence.figure_4b", "convergence.tables_digits"),
-    holds=lambda curriculum, dynamic: min(curriculum, dynamic) > 0,
+    holds=lambda curriculum, dynamic: curriculum > 0 and dynamic > 0,
     verdict="reproduced",
     why="on digits, eps from 0.05 to 0.2",
 )
@@ -421,7 +438,7 @@ def _figure_4b(small: pd.DataFrame, digits: pd.DataFrame) -> Measured:
     said, numbers = [], {}
     for name in TRAINED[1:]:
         found = by_training_eps(small[small["data"] == "digits"], digits, name)
-        shrinks = paired((found[max(found)] - found[min(found)]).dropna())
+        shrinks = over_seeds((found[max(found)] - found[min(found)]).dropna())
         numbers[name] = shrinks.low
         each = ", ".join(f"{100 * v.mean() + 1e-7:+.1f} at {eps:g}" for eps, v in sorted(found.items()))
         said.append(f"{name.capitalize()} {each}, from the smallest to the largest {points(shrinks)}")
@@ -430,7 +447,6 @@ def _figure_4b(small: pd.DataFrame, digits: pd.DataFrame) -> Measured:
 
 FIGURE_5 = {"standard": (1 / 12, 1 / 2, 5 / 6), "curriculum": (1 / 2, 3 / 4, 1.0), "dynamic": (1 / 12, 1 / 2, 5 / 6)}
 """Shares of training shown: epochs 10, 60, 100 for Standard and Dynamic, 60, 90, 120 for Curriculum."""
-LEVELS = np.linspace(0, 1, 51)
 
 
 def distributions(row: Any, field: str = "own_fosc") -> list[np.ndarray]:
@@ -443,33 +459,22 @@ def quantile(percentiles: np.ndarray, level: float) -> float:
     return float(np.interp(level, LEVELS, percentiles))
 
 
-def share_below(percentiles: np.ndarray, level: float) -> float:
-    """Return the share of a distribution below ``level``, from its percentiles."""
-    ascending = np.maximum.accumulate(percentiles + 1e-12 * np.arange(len(percentiles)))
-    return float(np.interp(level, ascending, LEVELS, left=0.0, right=1.0))
-
-
-def apart(one: np.ndarray, other: np.ndarray) -> float:
-    """Return the Kolmogorov-Smirnov distance of two distributions: 0 if equal, 1 if they do not overlap."""
-    grid = np.concatenate([one, other])
-    return max(abs(share_below(one, at) - share_below(other, at)) for at in grid)
-
-
 @PAGE.claim(
     "figure-5.decreasing",
     says="both Curriculum and Dynamic learn with adversarial examples of increasing convergence quality (decreasing "
     "FOSC)",
     evidence=BOTH[1:] + BOTH[:1],
-    holds=lambda curriculum, dynamic, mnist: max(curriculum, dynamic) < 1,
+    holds=lambda curriculum, dynamic, mnist: curriculum < 1 and dynamic < 1,
     verdict="reproduced",
 )
 def _decreasing(*tables: pd.DataFrame) -> Measured:
     def falls(row: Any) -> float:
-        first, _, last = (quantile(stage, 0.5) for stage in distributions(row))
+        first, _, last = (median(stage) for stage in distributions(row))
         return float(np.log(last / first))
 
     found = {
-        data: {name: paired(by_seed(t, falls, name)) for name in TRAINED[1:]} for data, t in judged(*tables).items()
+        data: {name: over_seeds(of_defence(t, falls, name)) for name in TRAINED[1:]}
+        for data, t in judged(*tables).items()
     }
     said = "; ".join(
         f"{', '.join(f'{name.capitalize()} {ratio(g)}' for name, g in part.items())} on {NAMES[data]}"
@@ -481,7 +486,7 @@ def _decreasing(*tables: pd.DataFrame) -> Measured:
     }
 
 
-def ratio(logs: Gain) -> str:
+def ratio(logs: Difference) -> str:
     """Return the geometric mean of ratios with its interval, as text."""
     return f"{about(np.exp(logs.mean))} [{about(np.exp(logs.low))}, {about(np.exp(logs.high))}]"
 
@@ -516,7 +521,7 @@ def _concentrated(*tables: pd.DataFrame) -> Measured:
 def _separated(*tables: pd.DataFrame) -> Measured:
     def separation(row: Any) -> float:
         early, middle, late = distributions(row)
-        return (apart(early, middle) + apart(middle, late)) / 2
+        return (distance(early, middle) + distance(middle, late)) / 2
 
     found = {data: gain(table, separation, "dynamic", "curriculum") for data, table in judged(*tables).items()}
     return f"distance of consecutive stages, Dynamic less Curriculum, in points of 100: {told(found)}", lows(found)
@@ -527,23 +532,23 @@ def _separated(*tables: pd.DataFrame) -> Measured:
     says="at the later stages Dynamic ends up with the best convergence quality (FOSC density over 40%), followed by "
     "Curriculum (over 30%) and Standard (less than 30%)",
     evidence=BOTH[1:] + BOTH[:1],
-    holds=lambda dynamic, curriculum, mnist: min(dynamic, curriculum) > 0,
+    holds=lambda dynamic, curriculum, mnist: dynamic > 0 and curriculum > 0,
     verdict="reproduced",
     why="CIFAR-10 with the paper's level of 0.1; on MNIST, whose FOSC has another scale, the level below which "
     "Standard has 30%",
 )
 def _end(*tables: pd.DataFrame) -> Measured:
     runs = judged(*tables)
-    standard = by_seed(runs["mnist"], lambda row: quantile(distributions(row)[2], 0.3), "standard").to_dict()
+    standard = of_defence(runs["mnist"], lambda row: quantile(distributions(row)[2], 0.3), "standard").to_dict()
 
-    def below(row: Any) -> float:
+    def near(row: Any) -> float:
         level = 0.1 if row["data"] == "cifar10" else standard[row.name]
-        return share_below(distributions(row)[2], level)
+        return below(distributions(row)[2], level)
 
-    over = {data: gain(table, below, "dynamic", "curriculum") for data, table in runs.items()}
-    curriculum = {data: gain(table, below, "curriculum", "standard") for data, table in runs.items()}
+    over = {data: gain(table, near, "dynamic", "curriculum") for data, table in runs.items()}
+    curriculum = {data: gain(table, near, "curriculum", "standard") for data, table in runs.items()}
     share = ", ".join(
-        f"{100 * by_seed(runs['cifar10'], below, name).mean():.0f}% for {name.capitalize()}" for name in TRAINED
+        f"{100 * of_defence(runs['cifar10'], near, name).mean():.0f}% for {name.capitalize()}" for name in TRAINED
     )
     return (
         f"share below 0.1 on CIFAR-10: {share}; in points Dynamic less Curriculum {told(over)}, Curriculum less "
@@ -559,7 +564,7 @@ def _end(*tables: pd.DataFrame) -> Measured:
     "figure-5.robustness",
     says="the convergence quality at the end is well aligned with the final robustness: the lower the FOSC, the better",
     evidence=BOTH,
-    holds=lambda mnist, cifar10, within_mnist, within_cifar10: max(mnist, cifar10) < -0.5,
+    holds=lambda mnist, cifar10, within_mnist, within_cifar10: mnist < -0.5 and cifar10 < -0.5,
     verdict="reproduced",
     why="rank correlation over all networks of the three defences; within: after each defence's mean is taken off",
 )
@@ -567,7 +572,7 @@ def _aligned(*tables: pd.DataFrame) -> Measured:
     found: dict[str, float] = {}
     for data, table in judged(*tables).items():
         rows = table[table["defence"].isin(TRAINED)]
-        fosc = np.array([quantile(np.asarray(cell[-1], float), 0.5) for cell in rows["pgd_fosc"]])
+        fosc = np.array([median(cell[-1]) for cell in rows["pgd_fosc"]])
         points_ = pd.DataFrame({"defence": rows["defence"], "fosc": fosc, "robust": rows["pgd20"].astype(float)})
         within = points_.groupby("defence")[["fosc", "robust"]].transform(lambda v: v - v.mean())
         found[data] = float(stats.spearmanr(points_["fosc"], points_["robust"]).statistic)
@@ -582,13 +587,13 @@ def _aligned(*tables: pd.DataFrame) -> Measured:
     "section-5.1.early",
     says="training with weak adversarial examples at the early stage can improve the final robustness",
     evidence=ALL,
-    holds=lambda mnist, cifar10, digits: min(mnist, cifar10) > 0,
+    holds=lambda mnist, cifar10, digits: mnist > 0 and cifar10 > 0,
     verdict="reproduced",
     why="the mean of Curriculum's and Dynamic's gains over Standard, white-box, under PGD-20",
 )
 def _early(*tables: pd.DataFrame) -> Measured:
     found = {}
     for data, table in judged(*tables).items():
-        weak_first = (by_seed(table, "pgd20", "curriculum") + by_seed(table, "pgd20", "dynamic")) / 2
-        found[data] = paired((weak_first - by_seed(table, "pgd20", "standard")).dropna())
+        weak_first = (of_defence(table, "pgd20", "curriculum") + of_defence(table, "pgd20", "dynamic")) / 2
+        found[data] = over_seeds((weak_first - of_defence(table, "pgd20", "standard")).dropna())
     return f"gain over Standard in points: {told(found)}", lows(found)
