@@ -24,6 +24,13 @@ from advnb.training import Standard, fit
 PROBE = 3
 """Epochs on FGSM's examples before c_max is estimated."""
 
+RULE = 0.3
+"""The rule: c_max is this share of :func:`weak_fosc`.
+
+It is the largest, and so the cheapest, whose accuracy under PGD-20 was within a point of the best of the sweep
+:data:`C_MAX` on digits at eps = 0.2; on no other data was it formed.
+"""
+
 
 def autoattack(
     model: nn.Module, split: Split, ball: Linf, *, seed: int, queries: int = 1000
@@ -85,7 +92,7 @@ def attacked(*, data: str, defence: str, tests: int, seed: int, device: str, **t
 
 
 def weak_fosc(*, data: str, examples: int, batch: int, seed: int, device: str, eps: float, lr: float = 0.01) -> float:
-    """Return the rule's c_max: the mean FOSC of FGSM's examples on a network trained on such for :data:`PROBE` epochs.
+    """Return the mean FOSC of FGSM's examples on a network that was trained on such for :data:`PROBE` epochs.
 
     FOSC is the closed form, on the first training images. FGSM trains fast, two gradients an example, and the examples
     of its first epochs are such as Dynamic should begin with.
@@ -104,7 +111,7 @@ def ruled(*, data: str, factor: float, examples: int, epochs: int, batch: int, t
           eps: float | None = None) -> dict[str, Any]:  # fmt: skip
     """Trial: train by Dynamic with c_max = ``factor`` times :func:`weak_fosc`; with factor 0 that is Standard.
 
-    Fields: ``weak`` (the rule's FOSC), ``c_max``, accuracy ``clean`` and under ``pgd20`` on ``tests`` test images, and
+    Fields: ``weak``, ``c_max``, accuracy ``clean`` and under ``pgd20`` on ``tests`` test images, and
     ``epoch_gradients`` and ``epoch_steps``, means an example.
     """
     size = RECIPES[data].eps if eps is None else eps
@@ -161,8 +168,8 @@ C_MAX_ELSEWHERE = Experiment(
     "convergence.c_max_elsewhere",
     ruled,
     {"laptop": {"data": "mnist", "examples": 1500, "tests": 1000, "epochs": 12, "batch": 32,
-                "factor": [0, 0.25, 1.0, 4.0]}},
+                "factor": [0, RULE / 4, RULE, 4 * RULE]}},
     {"laptop": 2},
     tolerance=TRAINED,
 )  # fmt: skip
-"""The rule tested: on MNIST, on which it was not formed."""
+"""The rule, a quarter and four times it, on MNIST, on which it was not formed."""
