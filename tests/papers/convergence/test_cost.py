@@ -135,11 +135,11 @@ def test_the_sweep_has_a_line_an_eps_and_standard_dashed():
     ax = Figure().subplots()
     drawings.draw_c_max(ax, table)
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert labels == ["Dynamic, ε = 0.1", "Standard, ε = 0.1", "Dynamic, ε = 0.2", "Standard, ε = 0.2"]
+    assert labels == ["Dynamic, ε = 0.1", "Standard, ε = 0.1", "Dynamic, ε = 0.2", "Standard, ε = 0.2", "rule"]
     assert ax.lines[0].get_xdata().tolist() == [0.1, 0.3, 1.0, 3.0, 10.0]
     alone = Figure().subplots()
     drawings.draw_c_max(alone, table.drop(columns="eps"))
-    assert len(alone.get_legend().get_texts()) == 2
+    assert len(alone.get_legend().get_texts()) == 3
 
 
 def test_autoattacks_stages_follow_the_papers_attacks():

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 
 from advnb.book import figures
 from advnb.papers.convergence.cost.claims import by_factor
+from advnb.papers.convergence.cost.trials import RULE
 from advnb.papers.convergence.tables.claims import TRAINED
 from advnb.papers.convergence.tables.drawings import COLOURS
 
@@ -47,7 +48,7 @@ def draw_frontier(ax: Axes, cells: pd.DataFrame) -> None:
 
 
 def draw_c_max(ax: Axes, runs: pd.DataFrame) -> None:
-    """Draw accuracy under PGD-20 over c_max as a multiple of the rule's, a line an eps; Standard is the dashed line."""
+    """Draw accuracy under PGD-20 over c_max as a multiple of FGSM's FOSC, a line an eps; dashed is Standard."""
     means = by_factor(runs)
     for k, eps in enumerate(means.columns):
         line, colour = means[eps].drop(index=0, errors="ignore"), figures.CYCLE[k]
@@ -57,8 +58,8 @@ def draw_c_max(ax: Axes, runs: pd.DataFrame) -> None:
         ax.plot(dynamic["factor"], dynamic["pgd20"], "_", color=colour, alpha=0.6)
         if 0 in means.index:
             ax.axhline(float(means[eps].to_numpy()[0]), color=colour, ls="--", lw=1, label=f"Standard, ε = {eps:g}")
-    ax.axvline(1, color=figures.FAINT, lw=0.8, ls=":")
-    ax.set(xscale="log", xlabel="c_max / rule", ylabel="accuracy under PGD-20")
+    ax.axvline(RULE, color=figures.FAINT, lw=0.8, ls=":", label="rule")
+    ax.set(xscale="log", xlabel="c_max / mean FOSC of FGSM", ylabel="accuracy under PGD-20")
     ax.set_xticks(line.index, [f"{factor:g}" for factor in line.index])
     ax.minorticks_off()
     ax.legend()

@@ -176,5 +176,6 @@ def draw_alignment(ax: Axes, table: pd.DataFrame) -> None:
         rows = table[table["defence"] == name]
         at = [median(cell[-1]) for cell in rows["pgd_fosc"]]
         ax.plot(at, rows["pgd20"], "o", color=COLOURS[name], label=name.capitalize())
+    ax.locator_params(axis="x", nbins=5)
     ax.set(xlabel="median FOSC", ylabel="accuracy under PGD-20", title=NAMES[str(table["data"].iloc[0])])
     ax.legend()
