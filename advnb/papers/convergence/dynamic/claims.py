@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,20 @@ from advnb.papers.convergence.paired import Difference, over_seeds
 PAGE = Page("convergence/dynamic", title="Dynamic", draft=True)
 
 Measured = tuple[str, Mapping[str, Any]]
+
+ABLATIONS = {
+    "dynamic_printed": "printed indicator",
+    "dynamic_centre": "released centre",
+    "dynamic_weighted": "released weighting",
+    "dynamic_box": "FOSC within the box",
+    "dynamic_estimated": "c_max estimated",
+    "standard": "Standard",
+    "warm_up": "Standard, warm-up",
+    "low_lr": "Standard, lr 0.003",
+    "high_lr": "Standard, lr 0.03",
+    "train_mode": "Standard, train mode",
+}
+"""The variants that are compared with Dynamic, as they are called on the page."""
 
 
 def against(runs: pd.DataFrame, variant: str, other: str = "dynamic", field: str = "pgd20") -> Difference:
@@ -61,9 +75,10 @@ def _schedule(runs: pd.DataFrame) -> Measured:
     "algorithm-1.printed",
     says="V = 1(c(x) ≤ c_t): an example moves on while its FOSC is at most c_t",
     evidence=("convergence.spending", "convergence.ablations"),
-    holds=lambda rise, low, high: rise > 0 and low > -0.03 and high < 0.03,
-    verdict="reproduced",
-    why="as printed, the steps should grow too, and the network be the one that Algorithm 1 trains",
+    holds=lambda rise, high: rise < 0 and high < -0.03,
+    verdict="not reproduced",
+    why="as printed it is another algorithm, strong first and weak later: the condition declared before the run, "
+    "steps that rise and a network within 3 points of the text's, failed",
 )
 def _printed(spent: pd.DataFrame, runs: pd.DataFrame) -> Measured:
     steps = epochs_of(spent, "steps", "dynamic_printed").mean(0)
@@ -71,16 +86,17 @@ def _printed(spent: pd.DataFrame, runs: pd.DataFrame) -> Measured:
     return (
         f"as printed, steps go from {about(steps[0])} in the first epoch to {about(steps[-1])} in the last, rank "
         f"correlation with the epoch {about(rise)}; accuracy under PGD-20 {gap.points} against the text's rule"
-    ), {"rise": rise, "low": gap.low, "high": gap.high}
+    ), {"rise": rise, "high": gap.high}
 
 
 @PAGE.claim(
     "section-4.1.controls",
     says="c_t controls the minimum FOSC value of the adversarial examples at the t-th epoch",
     evidence="convergence.spending",
-    holds=lambda within: within > 0.5,
-    verdict="reproduced",
-    why="the share of examples that rest between c_t/2 and c_t, over the epochs with c_t > 0",
+    holds=lambda within, box: within < 0.5 and box > within,
+    verdict="not reproduced",
+    why="over the epochs with c_t > 0 most examples do all their steps without reaching it: the condition declared "
+    "before the run, more than half between c_t/2 and c_t, failed for the closed form; within the box it holds",
 )
 def _controls(runs: pd.DataFrame) -> Measured:
     staged, _ = staged_epochs(runs)
@@ -89,16 +105,17 @@ def _controls(runs: pd.DataFrame) -> Measured:
     return (
         f"{within:.0%} of the examples rest between c_t/2 and c_t, and {under:.0%} at most at c_t; with FOSC within "
         f"the box {box:.0%} rest between c_t/2 and c_t"
-    ), {"within": within}
+    ), {"within": within, "box": box}
 
 
 @PAGE.claim(
     "section-4.1.zero",
     says="T' is slightly smaller than T to ensure that the later stage can be trained on criterion 0",
     evidence="convergence.spending",
-    holds=lambda met: met > 0.5,
-    verdict="reproduced",
-    why="the share of examples whose FOSC is 0 when c_t is",
+    holds=lambda met: met < 0.05,
+    verdict="not reproduced",
+    why="ten steps of ε/4 bring hardly an example to FOSC 0, so that the last epochs are Standard: the condition "
+    "declared before the run, more than half, failed",
 )
 def _zero(runs: pd.DataFrame) -> Measured:
     _, zero = staged_epochs(runs)
@@ -137,10 +154,10 @@ def dividing(runs: pd.DataFrame, least: float = 0.05, defence: str = "dynamic") 
     "section-4.1.c-max",
     says="c_max can be estimated by the average FOSC value on a batch of weak adversarial examples such as FGSM",
     evidence="convergence.ablations",
-    holds=lambda ratio, low: 0.5 < ratio < 2 and low > -0.03,
-    verdict="reproduced",
-    why="the estimate from the first batch should be that of the trained network within a factor of two, and train as "
-    "well as c_max = 0.5",
+    holds=lambda ratio, low: ratio < 0.5 and low < -0.03,
+    verdict="not reproduced",
+    why="the sentence does not say on which network: on the first batch the gradients are too small. The condition "
+    "declared before the run, the trained network's mean within a factor of two and as robust a network, failed",
 )
 def _c_max(runs: pd.DataFrame) -> Measured:
     first = of_variant(runs, "dynamic_estimated", "epoch_c_t").map(lambda row: row[0]).mean()
@@ -172,17 +189,17 @@ def _dropping(runs: pd.DataFrame) -> Measured:
     "table-1.plateau",
     says="Dynamic improves on the robustness of Standard",
     evidence="convergence.ablations",
-    holds=lambda low, best_low: low > 0 and best_low > 0,
-    verdict="reproduced",
-    why="against Standard as in section 5.1, and against the best of Standard with a warm-up and two other learning "
-    "rates, chosen on the same test images, which favours Standard",
+    holds=lambda low, best: low > 0 and best < 0,
+    verdict="reproduced in part",
+    why="against Standard as in section 5.1 in a short training, yes; not against the best of Standard with a warm-up "
+    "and two other learning rates, which was chosen on the same test images. Dynamic had no such choice",
 )
 def _plateau(runs: pd.DataFrame) -> Measured:
     best = best_standard(runs)
     plain, tuned = (against(runs, "dynamic", other) for other in ("standard", best))
-    return f"accuracy under PGD-20: over Standard {plain.points}, over the best of the four ({best}) {tuned.points}", {
+    return f"PGD-20: over Standard {plain.points}, over the best of four ({ABLATIONS[best]}) {tuned.points}", {
         "low": plain.low,
-        "best_low": tuned.low,
+        "best": tuned.mean,
     }
 
 
@@ -191,35 +208,50 @@ def best_standard(runs: pd.DataFrame) -> str:
     return max(STANDARDS, key=lambda name: of_variant(runs, name, "pgd20").mean())
 
 
-def _same(id: str, variant: str, says: str, why: str, other: str = "dynamic") -> None:
-    """Declare that a variant trains as robust a network as the algorithm of the text: within 3 points, both ends."""
+def less(variant: str, other: str = "dynamic") -> Callable[[pd.DataFrame], Measured]:
+    """Return a measure: the accuracies of a variant less those of another, with the ends of PGD-20's interval."""
 
-    @PAGE.claim(
-        id,
-        says=says,
-        evidence="convergence.ablations",
-        holds=lambda low, high: low > -0.03 and high < 0.03,
-        verdict="reproduced",
-        why=why,
-    )
     def measure(runs: pd.DataFrame) -> Measured:
         found, clean = (against(runs, variant, other, field) for field in ("pgd20", "clean"))
         return f"{found.points} under PGD-20, {clean.points} clean", {"low": found.low, "high": found.high}
 
+    return measure
 
-_same(
-    "equation-4.centre", "dynamic_centre", "FOSC is measured around the clean example (the released code: around the "
-    "random start)", "the interval of the released centre against the paper's, on digits, lies within 3 points",
-)  # fmt: skip
-_same(
-    "algorithm-1.weighting", "dynamic_weighted", "each example of a batch weighs the same (the released code: by its "
-    "own loss)", "the interval of the released weighting against none, on digits, lies within 3 points",
-)  # fmt: skip
-_same(
-    "equation-4.box", "dynamic_box", "the maximum is over the ε-ball, and the closed form follows (images have a box "
-    "as well)", "the interval of the box-aware FOSC against the closed form, on digits, lies within 3 points",
-)  # fmt: skip
-_same(
-    "section-5.1.mode", "train_mode", "the paper does not say in which mode BatchNorm is while an example is crafted",
-    "the interval of train mode against eval mode, for Standard on digits, lies within 3 points", "standard",
-)  # fmt: skip
+
+PAGE.claim(
+    "equation-4.centre",
+    says="FOSC is measured around the clean example (the released code: around the random start)",
+    evidence="convergence.ablations",
+    holds=lambda low, high: low > -0.03 and high < 0.03,
+    verdict="reproduced",
+    why="the released centre trains as robust a network as the paper's: the interval lies within 3 points",
+)(less("dynamic_centre"))
+
+PAGE.claim(
+    "equation-4.box",
+    says="the maximum of FOSC is over the ε-ball alone (images have a box as well)",
+    evidence="convergence.ablations",
+    holds=lambda low, high: low > -0.03 and high < 0.03,
+    verdict="reproduced",
+    why="FOSC within the box, with the same c_max, trains as robust a network within 3 points",
+)(less("dynamic_box"))
+
+PAGE.claim(
+    "algorithm-1.weighting",
+    says="each example of a batch weighs the same (the released code: by its own loss)",
+    evidence="convergence.ablations",
+    holds=lambda low, high: low < 0 < high,
+    verdict="reproduced in part",
+    why="no difference shows, but the condition declared before the run, an interval within 3 points, failed: too few "
+    "seeds to call them equal",
+)(less("dynamic_weighted"))
+
+PAGE.claim(
+    "section-5.1.mode",
+    says="in which mode BatchNorm is while an example is crafted goes without saying",
+    evidence="convergence.ablations",
+    holds=lambda low, high: low < -0.03 and high < 0.03,
+    verdict="not reproduced",
+    why="the condition declared before the run, an interval within 3 points, failed: Standard that attacks in train "
+    "mode may lose more than that, and starts more slowly still",
+)(less("train_mode", "standard"))

@@ -11,26 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advnb.book import figures
-from advnb.papers.convergence.dynamic.claims import against, best_standard, dividing, epochs_of
+from advnb.papers.convergence.dynamic.claims import ABLATIONS, against, best_standard, dividing, epochs_of
 from advnb.papers.convergence.followed import of_variant
 from advnb.papers.convergence.paired import LEVELS
 
 RULES = {"dynamic": "the text's rule", "dynamic_box": "within the box", "dynamic_printed": "as printed"}
 """The kinds of Dynamic whose steps are counted."""
-
-ABLATIONS = {
-    "dynamic_printed": "printed indicator",
-    "dynamic_centre": "released centre",
-    "dynamic_weighted": "released weighting",
-    "dynamic_box": "FOSC within the box",
-    "dynamic_estimated": "c_max estimated",
-    "standard": "Standard",
-    "warm_up": "Standard, warm-up",
-    "low_lr": "Standard, lr 0.003",
-    "high_lr": "Standard, lr 0.03",
-    "train_mode": "Standard, train mode",
-}
-"""The variants that are compared with Dynamic, as they are called on the page."""
 
 
 def draw_taken(ax: Axes, runs: pd.DataFrame, defence: str) -> None:
