@@ -132,7 +132,7 @@ def _zero(runs: pd.DataFrame) -> Measured:
     evidence="convergence.spending",
     holds=lambda rank: rank > 0.3,
     verdict="reproduced",
-    why="rank correlation of an example's steps with its clean loss, over the epochs in which c_t divides the examples; "
+    why="rank correlation of an example's steps with its clean loss, over epochs in which c_t divides the examples; "
     "just above the 0.3 that was asked for",
 )
 def _difficulty(runs: pd.DataFrame) -> Measured:

@@ -53,7 +53,7 @@ def distances(runs: dict[Any, pd.DataFrame], field: str) -> list[float]:
 
 
 RUNS = ("convergence.figure_2_longer", "convergence.figure_2")
-"""Figure 2 twice: 20 epochs of all digits, and the 12 epochs of 800 for which the conditions were declared."""
+"""The sizes of Figure 2 twice: 20 epochs of all digits, and the 12 of 800 for which the conditions were declared."""
 
 
 def twice(measure: Callable[[pd.DataFrame], Measured]) -> Callable[[pd.DataFrame, pd.DataFrame], Measured]:
@@ -70,10 +70,10 @@ def twice(measure: Callable[[pd.DataFrame], Measured]) -> Callable[[pd.DataFrame
     "figure-2a.best",
     says="the best robustness against all test attacks is observed for PGD-ε/2 or PGD-ε/4",
     evidence=RUNS,
-    holds=lambda best, gain_low: all(size in (0.5, 0.25) for size in best) and gain_low > 0,
-    verdict="reproduced",
-    why="best of the four against each of the four attacks, and better than the other two steps by more than the seeds "
-    "explain",
+    holds=lambda gain_low, short_gain_low: gain_low < 0 and short_gain_low < 0,
+    verdict="not reproduced",
+    why="the condition declared before the short runs, ε/2 or ε/4 best against each attack and ahead of the other two by "
+    "more than the seeds explain, failed: there ε is best, since it is weak early; longer runs level the four",
 )
 @twice
 def _best_size(runs: pd.DataFrame) -> Measured:
@@ -86,16 +86,19 @@ def _best_size(runs: pd.DataFrame) -> Measured:
     return (
         f"accuracy, mean over the four attacks: {said}; best against each attack: "
         f"{', '.join(NAMES[size] for size in best)}; ε/2 and ε/4 over ε and ε/8: {gain.points}"
-    ), {"best": best, "gain_low": gain.low}
+    ), {"gain_low": gain.low}
 
 
 @PAGE.claim(
     "figure-2c.concentrated",
     says="the FOSC distributions of PGD-ε/2 and PGD-ε/4 are more concentrated around 0",
     evidence=RUNS,
-    holds=lambda middle, ends: max(middle) < min(ends),
-    verdict="reproduced",
-    why="medians of the last epoch's training examples, the paper's closed form",
+    holds=lambda middle, ends, short_middle, short_ends: (
+        ends[1] < min(middle) and max(middle) < ends[0] and short_ends[1] < min(short_middle) < short_ends[0]
+    ),
+    verdict="reproduced in part",
+    why="more than those of ε, less than those of ε/8: the smaller the step, the lower FOSC. The condition declared "
+    "before the run, lower than both, failed",
 )
 @twice
 def _concentrated(runs: pd.DataFrame) -> Measured:
@@ -122,12 +125,11 @@ def _loss_sizes(runs: pd.DataFrame) -> Measured:
 @PAGE.claim(
     "figure-2b.similar",
     says="when varying the step number, the final robustness values are very similar",
-    evidence=RUNS,
+    evidence="convergence.figure_2",
     holds=lambda spread: spread < 0.03,
     verdict="reproduced",
     why="the mean over the four attacks; the standard error of 500 test images is 0.02",
 )
-@twice
 def _similar(runs: pd.DataFrame) -> Measured:
     each = {count: accuracy(rows, "by_count").mean() for count, rows in of_counts(runs).items()}
     said = ", ".join(f"{100 * value:.1f}% for {count}" for count, value in each.items())
@@ -138,12 +140,11 @@ def _similar(runs: pd.DataFrame) -> Measured:
     "figure-2b.surface",
     says="increasing PGD steps brings only marginal or no gain when the steps are more than sufficient to reach the "
     "surface of the ball",
-    evidence=RUNS,
+    evidence="convergence.figure_2",
     holds=lambda gain, gain_high: gain < 0.01 and gain_high < 0.03,
     verdict="reproduced",
     why="40 training steps against 20, both more than the 12 that cross the ball",
 )
-@twice
 def _marginal(runs: pd.DataFrame) -> Measured:
     part = of_counts(runs)
     ten, twenty, forty = (accuracy(part[count], "by_count") for count in (10, 20, 40))
@@ -157,14 +158,20 @@ def _marginal(runs: pd.DataFrame) -> Measured:
 @PAGE.claim(
     "figure-2d.similar",
     says="the similar robustness for different step numbers is reflected by similar FOSC distributions",
-    evidence=RUNS,
-    holds=lambda fosc: fosc < 0.15,
-    verdict="reproduced",
+    evidence="convergence.figure_2",
+    holds=lambda fosc, crossed: fosc > 0.15 and crossed < 0.15,
+    verdict="reproduced in part",
+    why="from 20 steps on; 10 steps of ε/6 cannot cross the ball and end with a higher FOSC, yet train as robust a "
+    "network. The condition declared before the run had all four within 0.15",
 )
-@twice
 def _fosc_counts(runs: pd.DataFrame) -> Measured:
-    text, numbers = _apart(of_counts(runs))
-    return text, {"fosc": numbers["fosc"]}
+    counts = of_counts(runs)
+    fosc = max(distances(counts, "own_fosc"))
+    crossed = max(distances({count: rows for count, rows in counts.items() if count > 10}, "own_fosc"))
+    return f"largest Kolmogorov-Smirnov distance of two settings: {about(fosc)}, without 10 steps {about(crossed)}", {
+        "fosc": fosc,
+        "crossed": crossed,
+    }
 
 
 @PAGE.claim(
@@ -187,9 +194,9 @@ def _surface(runs: pd.DataFrame) -> Measured:
     "figure-3.setting",
     says="10-step PGD-ε/4 and 10-step PGD-ε/8 are the best and the worst model observed in Figure 2a",
     evidence=("convergence.figure_2_longer", "convergence.crossing"),
-    holds=lambda best, worst, crosses: best == 0.25 and worst == 0.125 and crosses == 1,
-    verdict="reproduced",
-    why="Figure 2a has 20 steps",
+    holds=lambda worst, crosses: worst != 0.125 and crosses < 1,
+    verdict="not reproduced",
+    why="Figure 2a has 20 steps, which cross the ball, and there ε/8 is not the worst; 10 steps of ε/8 do not cross it",
 )
 def _setting(runs: pd.DataFrame, cross: pd.DataFrame) -> Measured:
     mean = {size: accuracy(rows, "by_size").mean() for size, rows in of_sizes(runs).items()}
@@ -198,18 +205,18 @@ def _setting(runs: pd.DataFrame, cross: pd.DataFrame) -> Measured:
     return (
         f"with 20 steps {NAMES[best]} is best and {NAMES[worst]} worst; 10 steps of ε/8 bring {ten:.0%} of the "
         "pixels of a uniform start to the surface, 20 steps all"
-    ), {"best": best, "worst": worst, "crosses": ten}
+    ), {"worst": worst, "crosses": ten}
 
 
 @PAGE.claim(
     "section-3.2.indicator",
     says="FOSC is a more reliable indicator of the final robustness of PGD adversarial training, compared to the loss",
-    evidence=RUNS,
-    holds=lambda fosc, gain_low: fosc < -0.5 and gain_low > 0,
-    verdict="reproduced",
-    why="Spearman's correlation over the eight ways of training, for each seed; a loss may point either way",
+    evidence="convergence.figure_2",
+    holds=lambda fosc, gain_low: fosc > 0 and gain_low < 0,
+    verdict="not reproduced",
+    why="Spearman's correlation over the eight ways of training, for each seed: FOSC points the wrong way, and no "
+    "further than the loss. The condition declared before the run, below -0.5 and stronger than the loss's, failed",
 )
-@twice
 def _indicator(runs: pd.DataFrame) -> Measured:
     fosc, box, loss = (ranks(runs, name) for name in ("own_fosc", "own_box", "own_loss"))
     gain = over_seeds(fosc.abs() - loss.abs())
@@ -243,7 +250,8 @@ def staged_median(runs: pd.DataFrame, variant: str, stage: int, field: str = "ow
     evidence="convergence.figure_3",
     holds=lambda highs: all(high < 0 for high in highs),
     verdict="reproduced",
-    why="medians of the training examples, early less the lower of the two later stages",
+    why="medians of the training examples, early less the lower of the two later stages; the early network is near the "
+    "constant predictor, whose gradients are small",
 )
 def _early(runs: pd.DataFrame) -> Measured:
     found = [early_less(runs, variant) for variant in ("standard", "small_steps")]
@@ -259,13 +267,13 @@ def _early(runs: pd.DataFrame) -> Measured:
     "figure-3b.robustness",
     says="with FGSM in place of PGD in the first 20 of 120 epochs the final robustness is significantly improved",
     evidence="convergence.figure_3",
-    holds=lambda low: low > 0,
-    verdict="reproduced",
-    why="paired by seed",
+    holds=lambda high: high < 0.01,
+    verdict="not reproduced",
+    why="paired by seed, no gain of a point: the condition declared before the run, an interval above 0, failed",
 )
 def _fgsm_first(runs: pd.DataFrame) -> Measured:
     gain = _gain(runs, "fgsm_pgd")
-    return f"accuracy under PGD-20, FGSM-PGD over PGD: {gain.points}", {"low": gain.low}
+    return f"accuracy under PGD-20, FGSM-PGD over PGD: {gain.points}", {"high": gain.high}
 
 
 @PAGE.claim(
@@ -273,9 +281,10 @@ def _fgsm_first(runs: pd.DataFrame) -> Measured:
     says="the convergence quality of the examples found by PGD at the later stage is significantly improved: the "
     "density in [0, 0.1] rises from less than 30% to above 35%",
     evidence="convergence.figure_3",
-    holds=lambda low: low > 0,
-    verdict="reproduced",
-    why="the share of the training examples with FOSC below 0.1, at epoch 100 of 120",
+    holds=lambda high: high < 0.01,
+    verdict="not reproduced",
+    why="the share of the training examples with FOSC below 0.1 at five sixths of the epochs: the condition declared "
+    "before the run, an interval above 0, failed",
 )
 def _later(runs: pd.DataFrame) -> Measured:
     share = {name: near_zero(runs, name) for name in ("standard", "fgsm_pgd")}
@@ -283,7 +292,7 @@ def _later(runs: pd.DataFrame) -> Measured:
     return (
         f"share in [0, 0.1]: {share['standard'].mean():.1%} with PGD, {share['fgsm_pgd'].mean():.1%} with FGSM-PGD, "
         f"{gain.points}"
-    ), {"low": gain.low}
+    ), {"high": gain.high}
 
 
 @PAGE.claim(
@@ -295,7 +304,8 @@ def _later(runs: pd.DataFrame) -> Measured:
     why="without them the accuracy under PGD-20 falls by less than 2 points, whatever the seed",
 )
 def _not_necessary(runs: pd.DataFrame) -> Measured:
-    return _fgsm_first(runs)
+    text, _ = _fgsm_first(runs)
+    return text, {"low": _gain(runs, "fgsm_pgd").low}
 
 
 def near_zero(runs: pd.DataFrame, variant: str, stage: int = LATE, level: float = 0.1) -> pd.Series:
