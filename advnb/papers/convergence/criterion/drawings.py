@@ -71,7 +71,7 @@ def draw_groups(axes: Sequence[Axes], table: pd.DataFrame, title: str, variant: 
             ax.plot(groups[0], groups[row], "o-", color=colour, ms=2.5, lw=0.9, alpha=0.8)
         ax.set(ylabel=label)
     axes[0].set(title=title, ylim=(-0.03, 1.03))
-    axes[-1].set(xlabel=f"FOSC, {VARIANTS[variant]}")
+    axes[-1].set(xscale="log", xlabel=f"FOSC, {VARIANTS[variant]}")
 
 
 def draw_range(ax: Axes, table: pd.DataFrame, title: str) -> None:
@@ -161,7 +161,7 @@ def draw_attacks(ax: Axes, table: pd.DataFrame, title: str, variant: str = "raw"
         colour = figures.CYCLE[k]
         ax.plot(fosc, right, ".", color=colour, alpha=0.5)
         ax.plot(fosc.mean(), right.mean(), "os^DPX"[k], color=colour, label=name)
-    ax.set(xlabel=f"mean FOSC, {VARIANTS[variant]}", title=title, xlim=(0, None))
+    ax.set(xlabel=f"mean FOSC, {VARIANTS[variant]}", title=title, xscale="log")
 
 
 def three(axes: Any, draw: Callable[..., None], tables: Tables, ylabel: str = "", **options: Any) -> None:
