@@ -6,14 +6,16 @@ computes all of it again and says what differs; only ``--write`` (which ``make n
 
 from __future__ import annotations
 
+import html
 import importlib
 import json
 import math
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlencode
 
 import pandas as pd
 
@@ -21,13 +23,14 @@ from advnb.book.claims import VERDICTS, Page
 from advnb.experiments.read import results_folder
 from advnb.experiments.store import ResultsError
 
-__all__ = ["differences", "ledger", "ledger_markdown", "pages", "totals", "totals_markdown", "write"]
+__all__ = ["differences", "ledger", "ledger_html", "pages", "totals", "totals_html", "write"]
 
 RTOL, ATOL = 1e-5, 1e-9
 """How far a number may lie from the one written down: the last digits are the processor's."""
 
 COLUMNS = ("id", "page", "statement", "says", "measured", "verdict", "why", "scale", "seeds", "evidence", "condition",
            "numbers", "holds")  # fmt: skip
+HEADS = ("Chapter", "Statement", "What the paper says", "What was measured", "Scale", "Seeds", "Verdict")
 
 
 def pages(package: str | ModuleType = "advnb.papers") -> dict[str, Page]:
@@ -108,28 +111,72 @@ def totals(ledger: pd.DataFrame) -> pd.DataFrame:
     return counts.astype(int).rename_axis(columns=None)
 
 
-def ledger_markdown(ledger: pd.DataFrame) -> str:
-    """Return the ledger as a Markdown table, each claim linked to its page from the book's root."""
-    heads = ["Chapter", "Statement", "What the paper says", "What was measured", "Scale", "Seeds", "Verdict"]
-    rows = [
-        [
-            claim["chapter"],
-            f"[{claim['statement']}]({claim['page']}.ipynb)",
-            claim["says"],
-            claim["measured"],
-            claim["scale"] if isinstance(claim["scale"], str) else "",
-            str(claim["seeds"] or ""),
-            claim["verdict"],
-        ]
-        for claim in ledger.to_dict("records")
-    ]
-    return _markdown([heads, *rows])
+def ledger_html(ledger: pd.DataFrame) -> str:
+    """Return the ledger as an HTML table: a row a claim, which has an address and leads to the claim's frame.
+
+    A row is named ``CHAPTER-ID`` and says in ``data-`` attributes what ``ledger.js`` filters by; links go from the
+    book's root, to notebooks. What a verdict rests on is folded under it.
+    """
+    heads = "".join(f'<th scope="col">{head}</th>' for head in HEADS)
+    rows = "\n".join(map(_row, ledger.to_dict("records")))
+    return (
+        '<div class="advnb-scroll advnb-ledger" role="region" tabindex="0" aria-label="All claims">\n'
+        f'<table class="advnb-table advnb-verdicts advnb-sortable"><thead><tr>{heads}</tr></thead>\n'
+        f"<tbody>\n{rows}\n</tbody></table></div>"
+    )
 
 
-def totals_markdown(totals: pd.DataFrame) -> str:
-    """Return the totals as a Markdown table."""
-    rows = [[str(cell) for cell in row] for row in totals.itertuples()]
-    return _markdown([["Chapter", *(str(verdict) for verdict in totals.columns)], *rows])
+def totals_html(totals: pd.DataFrame) -> str:
+    """Return the totals as a bar of all claims and a table by chapter; every part leads to the ledger, filtered."""
+    everything = totals.loc["all"]
+    parts = "".join(
+        f'<li class="{_class(verdict)}" style="flex-grow: {count}">'
+        f'<a href="{_filtered(verdict=str(verdict))}"><strong>{count}</strong> {verdict}</a></li>'
+        for verdict, count in everything.drop("all").items()
+        if count
+    )
+    heads = "".join(f'<th scope="col">{head}</th>' for head in ("Chapter", *totals.columns))
+    rows = "\n".join(
+        f'<tr><th scope="row">{chapter}</th>' + "".join(_count(chapter, *cell) for cell in counts.items()) + "</tr>"
+        for chapter, counts in totals.iterrows()
+    )
+    return (
+        f'<ul class="advnb-bar" aria-label="The {everything["all"]} claims by verdict">{parts}</ul>\n'
+        '<div class="advnb-scroll" role="region" tabindex="0" aria-label="Claims by chapter and verdict">'
+        f'<table class="advnb-table"><thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>'
+    )
+
+
+def _row(claim: Mapping[Any, Any]) -> str:
+    said = {name: html.escape(str(claim[name])) for name in ("statement", "says", "measured", "why")}
+    scale = claim["scale"] if isinstance(claim["scale"], str) else "" if claim["verdict"] == "not run" else "exact"
+    why = f"<details><summary>Why</summary>{said['why']}</details>" if claim["why"] else ""
+    cells = {"says": said["says"], "measured": said["measured"], "scale": scale, "seeds": str(claim["seeds"] or "")}
+    texts = "".join(f'<td class="{name}">{text}</td>' for name, text in cells.items())
+    return (
+        f'<tr id="{claim["chapter"]}-{claim["id"]}" class="{_class(claim["verdict"])}" '
+        f'data-chapter="{claim["chapter"]}" data-verdict="{claim["verdict"]}" data-scale="{scale}">'
+        f'<td class="chapter">{claim["chapter"]}</td>'
+        f'<th scope="row"><a href="{claim["page"]}.ipynb#claim-{claim["id"]}">{said["statement"]}</a></th>'
+        f'{texts}<td class="verdict" data-sort="{VERDICTS.index(claim["verdict"])}">{claim["verdict"]}{why}</td></tr>'
+    )
+
+
+def _count(chapter: Any, verdict: Any, count: int) -> str:
+    """A cell of the totals; where it counts anything, it is a link to what it counts."""
+    chosen = {"chapter": chapter, "verdict": verdict}
+    link = _filtered(**{name: value for name, value in chosen.items() if value != "all"})
+    named = f' aria-label="{count} claims: {chapter}, {verdict}"'
+    return f'<td><a href="{link}"{named}>{count}</a></td>' if count else "<td>0</td>"
+
+
+def _filtered(**chosen: str) -> str:
+    """Where the ledger shows only the claims that are so: the part of an address that ``ledger.js`` reads."""
+    return html.escape(f"#{urlencode(chosen or {'text': ''})}")
+
+
+def _class(verdict: Any) -> str:
+    return str(verdict).replace(" ", "-")
 
 
 def _path(page: str, results: Path | str | None) -> Path:
@@ -171,9 +218,3 @@ def _modules(root: ModuleType) -> Iterator[ModuleType]:
     yield root
     for info in pkgutil.iter_modules(getattr(root, "__path__", ()), f"{root.__name__}."):
         yield from _modules(importlib.import_module(info.name))
-
-
-def _markdown(rows: list[list[str]]) -> str:
-    cells = [[" ".join(cell.replace("|", r"\|").split()) for cell in row] for row in rows]
-    lines = [f"| {' | '.join(row)} |" for row in cells]
-    return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])

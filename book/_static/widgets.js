@@ -89,20 +89,13 @@
     const table = heading.closest("table");
     const body = table.tBodies[0];
     const sign = heading.getAttribute("aria-sort") === "ascending" ? -1 : 1;
-    const text = (row) => row.cells[heading.cellIndex].textContent.trim();
+    const text = ({ cells: { [heading.cellIndex]: cell } }) => cell.dataset.sort ?? cell.textContent.trim();
     body.append(...[...body.rows].sort((a, b) => compare(text(a), text(b), sign)));
     for (const other of heading.parentNode.cells) other.removeAttribute("aria-sort");
     heading.setAttribute("aria-sort", sign === 1 ? "ascending" : "descending");
   };
 
   const makeSortable = () => {
-    // Tables that a cell tagged "sortable" has written in Markdown cannot carry the class themselves.
-    for (const table of document.querySelectorAll(".tag_sortable table")) {
-      table.classList.add("advnb-sortable");
-      // A long table scrolls inside the page, its head in sight; the keyboard must reach what scrolls.
-      const region = table.closest(".cell_output");
-      if (region) Object.assign(region, { tabIndex: 0, role: "region", ariaLabel: "All rows of the table" });
-    }
     for (const heading of document.querySelectorAll("table.advnb-sortable thead tr:last-child th")) {
       const button = document.createElement("button");
       button.type = "button";

@@ -14,7 +14,7 @@ from toy.sums import DRIFTING, WALK
 from advnb.__main__ import main
 from advnb.book import claims
 from advnb.book.claims import VERDICTS, Page
-from advnb.book.ledger import differences, ledger, ledger_markdown, pages, totals, totals_markdown, write
+from advnb.book.ledger import differences, ledger, ledger_html, pages, totals, totals_html, write
 from advnb.experiments import ResultsError, find, run
 
 BOOK = Path(__file__).parents[2] / "book"
@@ -141,13 +141,22 @@ def test_totals_count_verdicts(folder):
     table = totals(ledger())
     assert table.columns.tolist() == [*VERDICTS, "all"] and table.index.tolist() == ["toy", "all"]
     assert table.loc["all"].tolist() == [1, 1, 1, 0, 1, 4]
-    assert totals_markdown(table).splitlines()[-1] == "| all | 1 | 1 | 1 | 0 | 1 | 4 |"
+    page = totals_html(table)
+    assert re.findall(r"flex-grow: (\d+)", page) == ["1", "1", "1", "1"], "one part a verdict that occurs"
+    assert '<a href="#verdict=reproduced+in+part"><strong>1</strong> reproduced in part</a>' in page
+    assert '<a href="#chapter=toy&amp;verdict=not+run" aria-label="1 claims: toy, not run">1</a>' in page
+    assert page.count("<td>0</td>") == 2, "what counts nothing leads nowhere"
 
 
-def test_the_ledger_is_a_table_with_links(folder):
-    lines = ledger_markdown(ledger()).splitlines()
-    assert len(lines) == 2 + 4
-    assert lines[2].startswith("| toy | [Theorem 3.1 (rate)](toy/walks.ipynb) | a walk of ten steps")
+def test_the_ledger_is_a_table_with_addresses_and_links(folder):
+    page = ledger_html(ledger())
+    assert re.findall(r'<tr id="(.*?)"', page) == ["toy-theorem-3.1.rate", "toy-figure-2", "toy-lemma-4", "toy-table-2"]
+    assert '<a href="toy/walks.ipynb#claim-theorem-3.1.rate">Theorem 3.1 (rate)</a>' in page
+    assert "<details><summary>Why</summary>on average over seeds &amp; scales</details>" in page
+    assert page.count("<details>") == 1, "only where there is a reason"
+    assert re.findall(r'data-scale="(.*?)"', page) == ["laptop", "laptop", "exact", ""]
+    assert re.findall(r'data-sort="(.*?)"', page) == ["1", "0", "2", "4"]
+    assert "two &lt; three" in page
 
 
 def test_a_ledger_without_claims(tmp_path):

@@ -38,7 +38,7 @@ def shown(path: Path) -> set[str]:
     "live" if some are for a kernel alone.
     """
     page = path.read_text()
-    found = {"sortable"} if "advnb-sortable" in page or "tag_sortable" in page else set()
+    found = {"sortable"} if "advnb-sortable" in page else set()
     for text in STATE.findall(page):
         models = json.loads(text)["state"]
         children = {

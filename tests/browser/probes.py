@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from urllib.parse import unquote, urldefrag, urlparse
+from typing import TypeVar
+from urllib.parse import parse_qsl, unquote, urldefrag, urlparse
 
 from selenium.webdriver import Chrome
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
+T = TypeVar("T")
 CDN = "https://cdn.jsdelivr.net/npm/"
 HARMLESS = re.compile(r"THEBE_JS_URL")
 PATIENCE = 30  # seconds for a page to finish
@@ -145,6 +148,11 @@ def visit(browser: Chrome, path: Path, book: Path) -> Visit:
     return Visit(browser, path, book, requests, failures, console)
 
 
+def wait(page: Visit, condition: Callable[[], T]) -> T:
+    """What the condition returns once it is true, within seconds."""
+    return WebDriverWait(page.browser, 5, 0.02).until(lambda _: condition())
+
+
 def _network(browser: Chrome) -> tuple[list[str], list[str]]:
     urls: dict[str, str] = {}
     failures = []
@@ -235,6 +243,10 @@ def dead_links(page: Visit) -> list[str]:
         target = Path(unquote(urlparse(address).path))
         if not target.is_file():
             faults.append(f"no file: {link}")
+        elif "=" in fragment:
+            chosen = " .*".join(f'data-{key}="{re.escape(value)}"' for key, value in parse_qsl(fragment))
+            if not re.search(f"<tr .*{chosen}", target.read_text()):
+                faults.append(f"nothing to filter: {link}")
         elif fragment and target.suffix == ".html":
             name = re.escape(unquote(fragment))
             if not re.search(rf"""\b(id|name)=["']?{name}["'\s>]""", target.read_text()):

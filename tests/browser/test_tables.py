@@ -19,14 +19,6 @@ STATIC = Path(__file__).resolve().parents[2] / "book" / "_static"
 FRAME = pd.DataFrame({"attack": ["PGD", "cw", "FGSM", "none"], "accuracy": [0.5, 10.0, 9.0, None]})
 
 
-# The ledger of claims, which a tagged cell writes in Markdown
-TAGGED = """<script src="widgets.js"></script><article><div class="cell tag_sortable"><table>
-<thead><tr><th><p>Statement</p></th><th><p>Seeds</p></th></tr></thead>
-<tbody><tr><td><p><a href="#b">Theorem 2</a></p></td><td><p>20</p></td></tr>
-<tr><td><p><a href="#a">Figure 1</a></p></td><td><p></p></td></tr>
-<tr><td><p><a href="#c">Lemma 3</a></p></td><td><p>3</p></td></tr></tbody></table></div></article>"""
-
-
 @pytest.fixture
 def table(browser, tmp_path):
     shutil.copy(STATIC / "widgets.js", tmp_path)
@@ -59,22 +51,6 @@ def test_a_column_of_words_sorts_by_letter(table):
     words.find_element(By.TAG_NAME, "button").click()
     assert column(table, 0) == ["cw", "FGSM", "none", "PGD"]
     assert numbers.get_attribute("aria-sort") is None
-
-
-def test_a_tagged_markdown_table_sorts_and_keeps_its_links(browser, tmp_path):
-    shutil.copy(STATIC / "widgets.js", tmp_path)
-    (tmp_path / "page.html").write_text(TAGGED)
-    visit = probes.visit(browser, tmp_path / "page.html", tmp_path)
-    assert probes.console_errors(visit) == []
-    statements, seeds = browser.find_elements(By.CSS_SELECTOR, ".tag_sortable thead th button")
-
-    def links():
-        return [a.get_attribute("href")[-2:] for a in browser.find_elements(By.CSS_SELECTOR, "tbody a")]
-
-    statements.click()
-    assert links() == ["#a", "#c", "#b"]
-    seeds.click()
-    assert links() == ["#c", "#b", "#a"]
 
 
 @pytest.mark.shows("sortable")

@@ -1,0 +1,56 @@
+/* What the theme leaves out for keyboards and screen readers.
+
+   The keyboard must reach what scrolls by itself; the theme sees to code and outputs, this to formulas and tables. And
+   a control's name must hold the words that it shows, where the theme gives it another or none. */
+(() => {
+  "use strict";
+
+  const NAMES = {
+    "div.math": "Formula, scrolls sideways",
+    "span.math mjx-container": "Formula, scrolls sideways",
+    "table.dataframe": "Table, scrolls sideways",
+    ".pst-scrollable-table-container": "Table, scrolls sideways",
+    ".cell_output": "Output, scrolls sideways",
+  };
+
+  const scrolls = (element) =>
+    element.scrollWidth > element.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(element).overflowX);
+
+  const reach = () => {
+    for (const [selector, name] of Object.entries(NAMES))
+      for (const element of document.querySelectorAll(`.bd-article ${selector}`)) {
+        if (scrolls(element)) {
+          element.tabIndex = 0;
+          if (element.tagName !== "TABLE") Object.assign(element, { role: "region", ariaLabel: name });
+        } else if (element.tabIndex === 0) {
+          for (const attribute of ["tabindex", "role", "aria-label"]) element.removeAttribute(attribute);
+        }
+      }
+  };
+
+  const nameTheme = () => {
+    for (const button of document.querySelectorAll(".search-button-field")) button.removeAttribute("aria-label");
+    for (const icon of document.querySelectorAll(".theme-switch-button svg")) {
+      icon.querySelector("title")?.remove();
+      icon.setAttribute("aria-hidden", "true");
+    }
+    for (const summary of document.querySelectorAll(".bd-sidenav summary")) {
+      const parent = summary.closest("li").querySelector("a").textContent.trim();
+      summary.setAttribute("aria-label", `Pages of ${parent}`);
+    }
+    const start = document.querySelector(".sidebar-primary-items__start");
+    if (start) Object.assign(start, { role: "navigation", ariaLabel: "Book" });
+  };
+
+  let waiting = 0;
+  const soon = () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(reach, 350); // after the theme, which waits for 300
+  };
+  window.addEventListener("load", async () => {
+    nameTheme();
+    await window.MathJax?.startup?.promise;
+    reach();
+    new ResizeObserver(soon).observe(document.querySelector(".bd-article") ?? document.body);
+  });
+})();
