@@ -16,7 +16,7 @@ from advnb.papers.convergence.paired import Difference, below, distance, median,
 from advnb.papers.convergence.robustness.trials import COUNTS, SIZE, SIZES
 from advnb.papers.convergence.tables.trials import STAGES
 
-PAGE = Page("convergence/robustness", title="FOSC and robustness", draft=True)
+PAGE = Page("convergence/robustness", title="FOSC and robustness")
 
 Measured = tuple[str, Mapping[str, Any]]
 EARLY, MIDDLE, LATE = (STAGES.index(share) for share in (1 / 12, 1 / 2, 5 / 6))
@@ -70,10 +70,10 @@ def twice(measure: Callable[[pd.DataFrame], Measured]) -> Callable[[pd.DataFrame
     "figure-2a.best",
     says="the best robustness against all test attacks is observed for PGD-ε/2 or PGD-ε/4",
     evidence=RUNS,
-    holds=lambda gain_low, short_gain_low: gain_low < 0 and short_gain_low < 0,
-    verdict="not reproduced",
-    why="the condition declared before the short runs, ε/2 or ε/4 best against each attack and ahead of the other two by "
-    "more than the seeds explain, failed: there ε is best, since it is weak early; longer runs level the four",
+    holds=lambda won, gain_low, short_won, short_gain_low: won >= 3 and gain_low < 0 and short_won == 0,
+    verdict="reproduced in part",
+    why="so in the longer runs, by less than the seeds can tell. The condition declared before the short runs, best "
+    "against each attack and ahead of the other two beyond the seeds, failed: there ε is best, since it is weak early",
 )
 @twice
 def _best_size(runs: pd.DataFrame) -> Measured:
@@ -86,7 +86,7 @@ def _best_size(runs: pd.DataFrame) -> Measured:
     return (
         f"accuracy, mean over the four attacks: {said}; best against each attack: "
         f"{', '.join(NAMES[size] for size in best)}; ε/2 and ε/4 over ε and ε/8: {gain.points}"
-    ), {"gain_low": gain.low}
+    ), {"won": sum(size in (1 / 2, 1 / 4) for size in best), "gain_low": gain.low}
 
 
 @PAGE.claim(
@@ -113,9 +113,10 @@ def _concentrated(runs: pd.DataFrame) -> Measured:
     "figure-2e.loss",
     says="the loss distributions are almost the same for different step sizes",
     evidence=RUNS,
-    holds=lambda loss, fosc: loss < 0.15 and loss < fosc,
-    verdict="reproduced",
-    why="0.11 is where 300 examples of one distribution differ at the 5% level",
+    holds=lambda loss, fosc, short_loss, short_fosc: loss < 0.15 and loss < fosc and short_loss < short_fosc,
+    verdict="reproduced in part",
+    why="so in the longer runs; 0.11 is where 300 examples of one distribution differ at the 5% level. The condition "
+    "declared before the short runs, at most 0.15, failed there, where the networks differ in how far they have come",
 )
 @twice
 def _loss_sizes(runs: pd.DataFrame) -> Measured:
@@ -211,20 +212,22 @@ def _setting(runs: pd.DataFrame, cross: pd.DataFrame) -> Measured:
 @PAGE.claim(
     "section-3.2.indicator",
     says="FOSC is a more reliable indicator of the final robustness of PGD adversarial training, compared to the loss",
-    evidence="convergence.figure_2",
+    evidence=("convergence.figure_2", "convergence.figure_2_longer"),
     holds=lambda fosc, gain_low: fosc > 0 and gain_low < 0,
     verdict="not reproduced",
     why="Spearman's correlation over the eight ways of training, for each seed: FOSC points the wrong way, and no "
     "further than the loss. The condition declared before the run, below -0.5 and stronger than the loss's, failed",
 )
-def _indicator(runs: pd.DataFrame) -> Measured:
+def _indicator(runs: pd.DataFrame, longer: pd.DataFrame) -> Measured:
+    long_fosc, long_loss = (ranks(longer, name) for name in ("own_fosc", "own_loss"))
     fosc, box, loss = (ranks(runs, name) for name in ("own_fosc", "own_box", "own_loss"))
     gain = over_seeds(fosc.abs() - loss.abs())
     return (
         f"rank correlation of accuracy with the median FOSC {about(fosc.mean())} {interval(fosc.min(), fosc.max())}, "
         f"within the box {about(box.mean())} {interval(box.min(), box.max())}, with the median loss "
         f"{about(loss.mean())} {interval(loss.min(), loss.max())} (range of the seeds); |FOSC| less |loss|: "
-        f"{gain}"
+        f"{gain}. Over the four sizes of the longer runs {about(long_fosc.mean())} with FOSC and "
+        f"{about(long_loss.mean())} with the loss"
     ), {"fosc": fosc.mean(), "gain_low": gain.low}
 
 
