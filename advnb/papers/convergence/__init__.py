@@ -4,6 +4,6 @@
 declared, and their pages are to come. ``paired`` compares defences by seed and reads
 percentiles.
 ``cost`` has AutoAttack, cost and a rule for c_max.
-``criterion`` has FOSC itself, equation (4) and Figure 1.
+``criterion`` has FOSC itself, ``strength`` Figure 1.
 ``robustness`` has Figures 2 and 3, ``dynamic`` Algorithm 1 and its ablations; ``followed`` is their trial.
 """

@@ -12,6 +12,7 @@ from advnb.balls import Linf
 from advnb.criterion import convergence
 from advnb.data import Split
 from advnb.models import digits_cnn
+from advnb.papers.convergence import strength
 from advnb.papers.convergence.criterion import claims, drawings, measures, trials
 from advnb.papers.convergence.recipes import images
 
@@ -143,7 +144,7 @@ class TestTrial:
             assert ((claims.field(table, name) > 0) & (claims.field(table, name) < 1)).all()
 
     def test_every_claim_can_be_judged(self, table):
-        for claim in claims.PAGE:
+        for claim in (*claims.PAGE, *strength.PAGE):
             text, numbers = claim.measure(*[table] * len(claim.evidence))
             assert text and isinstance(claim.holds(**numbers), bool | np.bool_)
 
@@ -160,36 +161,41 @@ def test_other_coordinates_leave_it_alone(seed):
 
 
 def test_correlations_over_groups(table):
-    assert claims.linear(table, "right").shape == (2,)
+    assert strength.claims.linear(table, "right").shape == (2,)
     few = pd.DataFrame({"bins_raw": [np.array([[20, 20, 5, 20], [0.1, 0.2, 0.9, 0.4], [1, 2, 9, 4]])]})
-    assert claims.printed_groups(few, "right")[0] == pytest.approx(1)  # without the group of five
+    assert strength.claims.printed_groups(few, "right")[0] == pytest.approx(1)  # without the group of five
     none = pd.DataFrame({"bins_raw": [np.zeros((3, 4))]})
-    assert claims.printed_groups(none, "loss").tolist() == [0]
+    assert strength.claims.printed_groups(none, "loss").tolist() == [0]
 
 
 class TestDrawings:
     def test_figure_1a(self, table):
         _, axes = plt.subplots(3)
-        drawings.draw_groups(axes, table, "digits")
+        strength.drawings.draw_groups(axes, table, "digits")
         assert [len(ax.lines) for ax in axes] == [2, 2, 2] and len(axes[0].lines[0].get_xdata()) == 20
         assert [ax.get_ylabel() for ax in axes] == ["accuracy", "mean loss", "mean ‖g‖₁"]
         np.testing.assert_allclose(axes[1].lines[1].get_ydata(), table["groups_raw"][1][2])
 
     def test_figure_1b(self, table):
         _, axes = plt.subplots(2)
-        drawings.draw_lines(axes, table, "digits", network=1)
+        strength.drawings.draw_lines(axes, table, "digits", network=1)
         assert [len(ax.lines) for ax in axes] == [21, 21]
         np.testing.assert_allclose(axes[1].lines[3].get_ydata(), table["lines_loss"][1][3][:11])
 
     def test_every_reading_has_a_dot_a_network(self, table):
         _, ax = plt.subplots()
-        drawings.draw_readings(ax, table, "digits")
+        strength.drawings.draw_readings(ax, table, "digits")
         assert len(ax.lines) == 5 * 4 + 1 and len(ax.lines[0].get_xdata()) == 2
         assert [label.get_text() for label in ax.get_yticklabels()] == list(reversed(measures.VARIANTS.values()))
 
     @pytest.mark.parametrize(
         ("draw", "lines"),
-        [(drawings.draw_range, 5), (drawings.draw_medians, 5), (drawings.draw_within, 4), (drawings.draw_attacks, 12)],
+        [
+            (drawings.draw_range, 5),
+            (strength.drawings.draw_medians, 5),
+            (strength.drawings.draw_within, 4),
+            (strength.drawings.draw_attacks, 12),
+        ],
     )
     def test_three_panels(self, table, draw, lines):
         _, axes = plt.subplots(1, 3)
