@@ -29,10 +29,11 @@ def test_links_to_notebooks_that_are_pages_lead_to_the_pages():
     assert linked("gone.ipynb") == '<a href="gone.ipynb">'
 
 
-def test_heads_of_nothing_and_folds_with_another_name_are_mended():
-    table = '<th></th><th id="a"></th><th>b</th>'
+def test_what_others_leave_for_screen_readers_is_mended():
+    table = '<th></th><th id="a"><p></p></th><th>b</th>'
     assert reader.mend(table) == '<td></td><td id="a"></td><th>b</th>'
     assert reader.mend('<summary aria-label="Toggle hidden content">Show') == "<summary>Show"
+    assert reader.mend('<div class="citation" role="doc-biblioentry">') == '<div class="citation" role="listitem">'
 
 
 @pytest.mark.parametrize("ledger", [set(), {"book/claims"}])

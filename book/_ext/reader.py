@@ -18,7 +18,7 @@ FRAME = re.compile(
     r'<strong class="verdict">.*?)(?P<end></p>)',
     re.DOTALL,
 )
-EMPTY_HEAD = re.compile(r"<th(?P<attributes>( [^>]*)?)></th>")
+EMPTY_HEAD = re.compile(r"<th(?P<attributes>( [^>]*)?)>(<p></p>)?</th>")
 NOTEBOOK = re.compile(r'href="(?P<name>[\w./-]+)\.ipynb(?P<place>#[^"]*)?"')
 
 
@@ -45,9 +45,13 @@ def link_pages(body: str, page: str, pages: set[str]) -> str:
 
 
 def mend(body: str) -> str:
-    """Mend what pandas and MyST-NB leave for screen readers: heads of nothing, and a fold whose name is not its text."""
+    """Mend what others write for screen readers: heads of nothing, folds named otherwise, a role.
+
+    An entry of a bibliography, which is a list, is an item of it: its own role is no longer one.
+    """
     body = EMPTY_HEAD.sub(r"<td\g<attributes>></td>", body)
-    return body.replace('<summary aria-label="Toggle hidden content">', "<summary>")
+    body = body.replace('<summary aria-label="Toggle hidden content">', "<summary>")
+    return body.replace('role="doc-biblioentry"', 'role="listitem"')
 
 
 def link_claims(app: Sphinx, page: str, _template: str, context: dict[str, Any], _doctree: object) -> None:

@@ -21,7 +21,7 @@
       for (const element of document.querySelectorAll(`.bd-article ${selector}`)) {
         if (scrolls(element)) {
           element.tabIndex = 0;
-          if (element.tagName !== "TABLE") Object.assign(element, { role: "region", ariaLabel: name });
+          if (element.tagName !== "TABLE") Object.assign(element, { role: "group", ariaLabel: name });
         } else if (element.tabIndex === 0) {
           for (const attribute of ["tabindex", "role", "aria-label"]) element.removeAttribute(attribute);
         }
@@ -30,10 +30,7 @@
 
   const nameTheme = () => {
     for (const button of document.querySelectorAll(".search-button-field")) button.removeAttribute("aria-label");
-    for (const icon of document.querySelectorAll(".theme-switch-button svg")) {
-      icon.querySelector("title")?.remove();
-      icon.setAttribute("aria-hidden", "true");
-    }
+    for (const icon of document.querySelectorAll(".theme-switch-button .theme-switch")) icon.removeAttribute("title");
     for (const summary of document.querySelectorAll(".bd-sidenav summary")) {
       const parent = summary.closest("li").querySelector("a").textContent.trim();
       summary.setAttribute("aria-label", `Pages of ${parent}`);
@@ -47,8 +44,8 @@
     clearTimeout(waiting);
     waiting = setTimeout(reach, 350); // after the theme, which waits for 300
   };
+  document.addEventListener("DOMContentLoaded", nameTheme); // before Font Awesome makes pictures of the icons
   window.addEventListener("load", async () => {
-    nameTheme();
     await window.MathJax?.startup?.promise;
     reach();
     new ResizeObserver(soon).observe(document.querySelector(".bd-article") ?? document.body);

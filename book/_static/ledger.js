@@ -68,7 +68,7 @@
       const chosen = Object.entries(fields).filter(([, field]) => field.value).map(([name, { value }]) => [name, value]);
       history.replaceState(null, "", `#${chosen.length ? new URLSearchParams(chosen) : "all-claims"}`);
     };
-    for (const event of ["input", "change"]) form.addEventListener(event, keep);
+    for (const [name, field] of Object.entries(fields)) field.addEventListener(name === "text" ? "input" : "change", keep);
     form.addEventListener("reset", () => setTimeout(() => {
       apply();
       history.replaceState(null, "", "#all-claims");

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import parse_qsl, unquote, urldefrag, urlparse
 
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver import Chrome
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
@@ -19,7 +21,7 @@ T = TypeVar("T")
 CDN = "https://cdn.jsdelivr.net/npm/"
 HARMLESS = re.compile(r"THEBE_JS_URL")
 PATIENCE = 30  # seconds for a page to finish
-DESKTOP = 1280  # pixels
+DESKTOP, PHONE = 1280, 390  # pixels
 
 FINISHED = """
 const views = document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]').length;
@@ -134,6 +136,16 @@ def resize(browser: Chrome, width: int) -> None:
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
 
+@contextmanager
+def width_of(page: Visit, width: int) -> Iterator[None]:
+    """Show the page at this width for a while."""
+    resize(page.browser, width)
+    try:
+        yield
+    finally:
+        resize(page.browser, DESKTOP)
+
+
 def visit(browser: Chrome, path: Path, book: Path) -> Visit:
     """Open a page from disk, wait until maths, pictures and widgets are there, and collect the logs."""
     browser.get("about:blank")
@@ -151,6 +163,15 @@ def visit(browser: Chrome, path: Path, book: Path) -> Visit:
 def wait(page: Visit, condition: Callable[[], T]) -> T:
     """What the condition returns once it is true, within seconds."""
     return WebDriverWait(page.browser, 5, 0.02).until(lambda _: condition())
+
+
+def wait_for_none(page: Visit, script: str) -> list[str]:
+    """What a script returns, which after some seconds must be nothing: scripts of the page may still be at work."""
+    try:
+        wait(page, lambda: not page(script))
+    except TimeoutException:
+        return page(script)
+    return []
 
 
 def _network(browser: Chrome) -> tuple[list[str], list[str]]:
@@ -264,13 +285,103 @@ def height(page: Visit) -> int:
     return page.browser.execute_script("return document.documentElement.scrollHeight")
 
 
-def low_contrast(page: Visit, theme: str) -> list[str]:
-    """Text below WCAG's 4.5 (3 where large) in a theme, and widget pictures without a light background."""
+def show(page: Visit, theme: str) -> None:
+    """Show the page in a theme, at once: a colour that is still changing has no contrast of its own."""
     page(
-        "document.documentElement.dataset.theme = arguments[0]; document.documentElement.dataset.mode = arguments[0]",
+        "document.documentElement.dataset.theme = document.documentElement.dataset.mode = arguments[0];"
+        "document.getAnimations().forEach((animation) => animation.finish())",
         theme,
     )
+
+
+def low_contrast(page: Visit, theme: str) -> list[str]:
+    """Text below WCAG's 4.5 (3 where large) in a theme, and widget pictures without a light background."""
+    show(page, theme)
     return page(CONTRAST) + page(PICTURE_CORNERS)
+
+
+def formula_stops(page: Visit) -> list[str]:
+    """Formulas that the Tab key stops at, and formulas without a text for a screen reader."""
+    return page(
+        "return [...document.querySelectorAll('mjx-container')]"
+        ".filter((e) => e.tabIndex >= 0 || !e.querySelector('mjx-assistive-mml math'))"
+        ".map((e) => e.parentElement.textContent.slice(0, 80))"
+    )
+
+
+def out_of_reach(page: Visit) -> list[str]:
+    """What scrolls sideways in the text though the Tab key stops neither at it nor in it."""
+    return wait_for_none(
+        page,
+        "return [...document.querySelectorAll('.bd-article *')].filter((e) => e.scrollWidth > e.clientWidth + 1"
+        " && /auto|scroll/.test(getComputedStyle(e).overflowX) && e.checkVisibility() && e.clientWidth"
+        " && !e.closest('mjx-container') && e.tabIndex < 0"
+        " && !e.querySelector('a[href], button, [tabindex=\"0\"]')).map((e) => e.outerHTML.slice(0, 120))",
+    )
+
+
+def cut_off(page: Visit) -> list[str]:
+    """Tables of which a part can be neither seen nor scrolled to."""
+    return page(
+        "return [...document.querySelectorAll('.bd-article table')].filter((table) => {"
+        " for (let e = table.parentElement; e && !e.matches('.bd-article'); e = e.parentElement) {"
+        "  const over = getComputedStyle(e).overflowX;"
+        "  if (/auto|scroll/.test(over)) return false;"
+        "  if (/hidden|clip/.test(over) && e.scrollWidth > e.clientWidth + 1) return true; }"
+        " return table.checkVisibility() && table.scrollWidth > table.clientWidth + 1"
+        "  && !/auto|scroll/.test(getComputedStyle(table).overflowX); }).map((e) => e.outerHTML.slice(0, 120))"
+    )
+
+
+def clipped_in_print(page: Visit) -> list[str]:
+    """What is wider or higher than its box on paper, so that a part of it is not printed."""
+    page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        return page(
+            "return [...document.querySelectorAll('.bd-article :is(pre, table, .cell_output, .output, div.math,"
+            " .advnb-scroll, .pst-scrollable-table-container)')].filter((e) => e.checkVisibility() && e.clientWidth"
+            " && (e.scrollWidth > e.clientWidth + 1 || e.scrollHeight > e.clientHeight + 1)"
+            " && getComputedStyle(e).overflowX !== 'visible').map((e) => e.outerHTML.slice(0, 120))"
+        )
+    finally:
+        page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def small_handles(page: Visit) -> list[str]:
+    """Handles of sliders that a finger misses: below 24 pixels."""
+    return page(
+        "return [...document.querySelectorAll('.noUi-handle')].filter((e) => e.checkVisibility()"
+        " && Math.min(e.offsetWidth, e.offsetHeight) < 24).map((e) => `${e.offsetWidth} x ${e.offsetHeight}`)"
+    )
+
+
+def bells(page: Visit) -> list[str]:
+    """Boxes of the text with the theme's sign for anything: a bell."""
+    return page(
+        "return [...document.querySelectorAll('.bd-article .admonition > .admonition-title')].filter((e) =>"
+        " ['::before', '::after'].some((part) => getComputedStyle(e, part).content.includes('\uf0f3')))"
+        ".map((e) => e.textContent)"
+    )
+
+
+def second_numbers(page: Visit) -> list[str]:
+    """Statements with a number of the book's own."""
+    return page(
+        "return [...document.querySelectorAll('div.proof .caption-number')].map((e) => e.parentElement.textContent)"
+    )
+
+
+def plain_verdicts(page: Visit) -> list[str]:
+    """Frames of claims whose edge and word do not share a colour of their own, or lack the link to the ledger."""
+    return page(
+        "return [...document.querySelectorAll('.advnb-claim')].filter((frame) => {"
+        " const word = frame.querySelector('.verdict');"
+        " const said = word.textContent.toLowerCase().replace(/[:.]/, '').replace(/ /g, '-');"
+        " const named = frame.classList.contains(said);"
+        " const same = getComputedStyle(word).color === getComputedStyle(frame).borderLeftColor;"
+        " return !named || !frame.querySelector('a.to-ledger')"
+        "  || (!same && !/vacuous|not-run/.test(frame.className)); }).map((frame) => frame.id)"
+    )
 
 
 def unnamed_controls(page: Visit) -> list[str]:

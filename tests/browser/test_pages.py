@@ -55,9 +55,30 @@ def test_is_one_sitting(page):
     assert sitting.faults(sitting.name_of(page.path, page.book), {"pixels": probes.height(page)}) == []
 
 
-def test_fits_a_phone(page):
-    probes.resize(page.browser, 390)
-    try:
+def test_formulas_are_read_and_passed_by(page):
+    assert probes.formula_stops(page) == []
+
+
+def test_a_page_prints_whole(page):
+    assert probes.clipped_in_print(page) == []
+
+
+def test_sliders_have_handles_for_fingers(page):
+    assert probes.small_handles(page) == []
+
+
+def test_boxes_have_no_bells_and_statements_no_second_number(page):
+    assert probes.bells(page) == []
+    assert probes.second_numbers(page) == []
+
+
+def test_verdicts_have_their_colour_and_their_row(page):
+    assert probes.plain_verdicts(page) == []
+
+
+@pytest.mark.parametrize("width", [probes.DESKTOP, probes.PHONE])
+def test_what_is_wide_can_be_scrolled_to(page, width):
+    with probes.width_of(page, width):
         assert probes.overflow(page) == []
-    finally:
-        probes.resize(page.browser, probes.DESKTOP)
+        assert probes.cut_off(page) == []
+        assert probes.out_of_reach(page) == []

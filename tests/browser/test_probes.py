@@ -20,12 +20,22 @@ FAULTS = {
     "dead_links": '<a href="#nowhere">link</a>',
     "overflow": '<div style="width: 3000px">wide</div>',
     "unnamed_controls": '<div class="jupyter-widgets"><button></button></div>',
+    "formula_stops": '<mjx-container tabindex="0"><mjx-assistive-mml><math></math></mjx-assistive-mml></mjx-container>',
+    "small_handles": '<div class="noUi-handle" style="width: 16px; height: 16px"></div>',
+    "out_of_reach": '<div tabindex="-1" style="width: 9em; overflow-x: auto"><p style="width: 40em">wide</p></div>',
+    "cut_off": '<div style="width: 9em; overflow: hidden"><table style="width: 40em"><tr><td>1</td></tr></table></div>',
+    "clipped_in_print": '<pre style="width: 9em; overflow: auto">a line of code that is longer than its box</pre>',
+    "bells": "<style>.a::after { content: '\uf0f3' }</style>"
+    '<div class="admonition"><p class="admonition-title a">Note</p></div>',
+    "second_numbers": '<div class="proof"><p><span class="caption-number">Lemma 2 </span>(Lemma 4)</p></div>',
+    "plain_verdicts": '<div class="advnb-claim reproduced"><strong class="verdict">Not reproduced.</strong></div>',
 }
 
 
 def open_page(browser, folder, body):
     outside = (folder.parent / "outside.html").as_uri()
-    text = f'<!doctype html><html lang="en"><title>T</title><body><article>{body}</article></body></html>'
+    article = f'<article class="bd-article">{body}</article>'
+    text = f'<!doctype html><html lang="en"><title>T</title><body>{article}</body></html>'
     (folder / "page.html").write_text(text.replace("{outside}", outside))
     probes.resize(browser, probes.DESKTOP)
     return probes.visit(browser, folder / "page.html", folder)
