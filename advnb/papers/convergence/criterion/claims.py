@@ -185,7 +185,7 @@ def _reach(*tables: pd.DataFrame) -> Measured:
     evidence=EVIDENCE,
     holds=lambda within: within[0] > 0.9,
     verdict="reproduced",
-    why="on CIFAR-10, of which it is said; elsewhere the values are ten and a hundred times as large",
+    why="on CIFAR-10, of which it is said; elsewhere the values are tens of times as large",
 )
 def _range(*tables: pd.DataFrame) -> Measured:
     within = means(tables, field, "within_range_raw")
