@@ -153,6 +153,7 @@ def dividing(runs: pd.DataFrame, least: float = 0.05, defence: str = "dynamic") 
 
 @PAGE.claim(
     "section-4.1.c-max",
+    statement="Section 4.1 (c_max)",
     says="c_max can be estimated by the average FOSC value on a batch of weak adversarial examples such as FGSM",
     evidence="convergence.ablations",
     holds=lambda ratio, low: ratio < 0.5 and low < -0.03,
