@@ -51,6 +51,9 @@ def evidence(claim, good):
     if not good:
         for table in tables.values():
             table["epoch_gradients"] = [np.full(20, 10.0)] * len(table)
+    tables["convergence.tables_digits"]["bfloat16"] = None
+    short = networks(gains).assign(bfloat16=True, pgd20=lambda t: t["pgd20"] - 0.05 * (not good))
+    tables["convergence.tables_digits"] = pd.concat([tables["convergence.tables_digits"], short], ignore_index=True)
     tables["convergence.autoattack"] = networks(gains).assign(autoattack=lambda t: t["autoattack"] - 0.1 * (not good))
     fewer = networks({"standard": 0.0 if good else 0.2}, epochs=10, epoch_gradients=np.full(10, 10.0), steps=10)
     tables["convergence.cost"] = fewer
@@ -63,7 +66,7 @@ def evidence(claim, good):
 def test_every_condition_can_hold_and_can_fail(claim):
     for good in (False, True):
         text, numbers = claim.measure(*evidence(claim, good))
-        assert text and bool(claim.holds(**numbers)) is good, (text, numbers)
+        assert text and bool(claim.holds(**numbers)) is (good is (claim.verdict != "not reproduced")), (text, numbers)
     for name in numbers:
         if re.search(rf"\b{name}\b", claim.condition):
             assert not claim.holds(**{**numbers, name: float("nan")}), "one seed has no interval and proves nothing"

@@ -81,28 +81,31 @@ def evidence(claim, order=1):
 JUDGED = [claim for claim in claims.PAGE if claim.evidence]
 EXACT = [claim for claim in claims.PAGE if not claim.evidence and claim.holds]
 
-UNORDERED = {"table-1.clean", "table-1.zero", "table-2.higher", "table-2.stronger"}
+ALIKE = {"table-2.stronger", "table-2.curriculum"}
+"""Sentences that are reproduced in part, whose condition holds on the paper's own numbers too."""
+
+UNORDERED = {"table-1.clean", "table-1.zero", "table-2.higher", "table-2.stronger", "figure-4a.small"}
 """Sentences that say nothing of the order of the three trained defences."""
 
 
 @pytest.mark.parametrize("claim", JUDGED, ids=lambda claim: claim.id)
-def test_every_condition_holds_on_numbers_such_as_the_papers(claim):
+def test_numbers_such_as_the_papers_bear_out_what_is_reproduced_and_refute_what_is_not(claim):
     text, numbers = claim.measure(*evidence(claim))
     assert text and all(np.isfinite(value) for value in numbers.values())
-    assert claim.holds(**numbers), (text, numbers)
+    assert claim.holds(**numbers) is (claim.verdict == "reproduced" or claim.id in ALIKE), (text, numbers)
 
 
 @pytest.mark.parametrize("claim", JUDGED, ids=lambda claim: claim.id)
 def test_every_condition_can_fail(claim):
-    _, numbers = claim.measure(*evidence(claim))
-    values = (-1.0, 0.0, 1.0, 2.0)
-    assert any(not claim.holds(**{**numbers, name: value}) for name in numbers for value in values)
+    text, numbers = claim.measure(*evidence(claim))
     for name in numbers:
         if re.search(rf"\b{name}\b", claim.condition):
             assert not claim.holds(**{**numbers, name: float("nan")}), "one seed has no interval and proves nothing"
-    if claim.id not in UNORDERED:
+    if claim.id not in UNORDERED and claim.verdict == "reproduced":
         text, numbers = claim.measure(*evidence(claim, order=-1))
         assert not claim.holds(**numbers), (text, numbers)
+    values = (-1.0, 0.0, 1.0, 8.0)
+    assert any(not claim.holds(**{**numbers, name: value}) for name in numbers for value in values)
 
 
 @pytest.mark.parametrize("claim", EXACT, ids=lambda claim: claim.id)

@@ -102,16 +102,43 @@ def at_equal_cost(cells: pd.DataFrame, one: str, other: str = "standard") -> Dif
     "cost.frontier",
     says="Dynamic is the better defence; here at equal cost, against Standard with fewer epochs or fewer steps",
     evidence=("convergence.cost", "convergence.tables_digits"),
-    holds=lambda dynamic: dynamic > 0,
-    verdict="reproduced",
+    holds=lambda dynamic, dynamic_mean: dynamic_mean <= 0,
+    verdict="not reproduced",
     statement="Table 1 (at equal cost)",
+    why="Standard with fewer, longer steps is as robust and cheaper; the condition set before the runs (an "
+    "interval above 0) failed",
 )
 def _frontier(runs: pd.DataFrame, full: pd.DataFrame) -> Measured:
     cells = frontier(runs, full)
     found = {name: at_equal_cost(cells, name) for name in TRAINED[1:]}
     said = ", ".join(f"{name.capitalize()} {points(g)}" for name, g in found.items())
     return f"digits, accuracy under PGD-20 less that of the best Standard that costs no more, in points: {said}", {
-        name: g.low for name, g in found.items() if name == "dynamic"
+        "dynamic": found["dynamic"].low,
+        "dynamic_mean": found["dynamic"].mean,
+    }
+
+
+@PAGE.claim(
+    "cost.bfloat16",
+    says="(not in the paper) attacks computed in bfloat16 while training leave the robustness alone",
+    evidence="convergence.tables_digits",
+    holds=lambda low, high: low > -0.03 and high < 0.03,
+    verdict="reproduced",
+    why="digits; the condition, three points, was written after the runs",
+    statement="Section 5.1 (bfloat16)",
+)
+def _bfloat16(runs: pd.DataFrame) -> Measured:
+    short = runs[runs["bfloat16"].eq(True)]
+    found = {
+        name: over_seeds(
+            (of_defence(short, "pgd20", name) - of_defence(judged(runs)["digits"], "pgd20", name)).dropna()
+        )
+        for name in ("standard", "dynamic")
+    }
+    said = ", ".join(f"{points(g)} for {name.capitalize()}" for name, g in found.items())
+    return f"accuracy under PGD-20 less that of the same seed in float32, in points: {said}", {
+        "low": min(g.low for g in found.values()),
+        "high": max(g.high for g in found.values()),
     }
 
 
@@ -136,9 +163,11 @@ def regret(runs: pd.DataFrame, factor: float) -> tuple[float, float]:
     "c-max.formed",
     says="c_max can be estimated by the average FOSC value on a batch of weak adversarial examples such as FGSM",
     evidence="convergence.c_max",
-    holds=lambda behind, spread: behind < 0.01 and spread > 0.02,
-    verdict="reproduced",
+    holds=lambda behind, spread: behind > 0.02 and spread > 0.02,
+    verdict="not reproduced",
     statement="Section 4.1 (c_max, digits)",
+    why="the paper does not say on which network; on one of three epochs the estimate is too large. The "
+    "condition set before the runs (within a point of the best) failed",
 )
 def _formed(runs: pd.DataFrame) -> Measured:
     behind, spread = regret(runs, 1.0)

@@ -30,7 +30,7 @@ from advnb.papers.convergence.recipes import RECIPES
 from advnb.papers.convergence.tables.paper import TABLE_1, TABLE_2, TABLE_3, standard_error
 from advnb.papers.convergence.tables.trials import STAGES, TEST_EPS
 
-PAGE = Page("convergence/tables", title="The defences compared", draft=True)
+PAGE = Page("convergence/tables", title="The defences compared")
 
 Measured = tuple[str, dict[str, Any]]
 RUNS = {"mnist": "convergence.tables_mnist", "cifar10": "convergence.tables_cifar10",
@@ -114,9 +114,10 @@ def _zero(*tables: pd.DataFrame) -> Measured:
     "table-1.dynamic",
     says="Dynamic almost achieves the best robustness among all the defense models",
     evidence=ALL,
-    holds=lambda first, better, worse, behind: first >= 6 and better >= 4 and worse <= 1 and behind < 0.01,
-    verdict="reproduced",
-    why="eight columns: four attacks on MNIST and on CIFAR-10",
+    holds=lambda first, better, worse, behind: first <= 2 and better == 0 and worse >= 2,
+    verdict="not reproduced",
+    why="Standard is ahead in most columns, in runs on 3,000 images and 15 or 20 epochs; the condition set "
+    "before them (first in 6 of 8 columns, better in 4) failed",
 )
 def _dynamic(*tables: pd.DataFrame) -> Measured:
     columns = {
@@ -141,8 +142,12 @@ def _dynamic(*tables: pd.DataFrame) -> Measured:
     says="Compared to Standard, Dynamic improves the robustness to a certain extent, especially on the more "
     "challenging CIFAR-10",
     evidence=ALL,
-    holds=lambda mnist, cifar10, digits, mnist_mean, cifar10_mean, more: mnist > 0 and cifar10 > 0 and more > 0,
-    verdict="reproduced",
+    holds=lambda mnist, cifar10, digits, mnist_mean, cifar10_mean, more: (
+        mnist_mean < 0 and cifar10_mean < 0 and more < 0
+    ),
+    verdict="not reproduced",
+    why="Dynamic is behind Standard, and more so on CIFAR-10; the condition set before the runs (both "
+    "intervals above 0) failed",
 )
 def _gain(*tables: pd.DataFrame) -> Measured:
     found = {data: gain(table, ATTACKS, "dynamic", "standard") for data, table in judged(*tables).items()}
@@ -160,9 +165,11 @@ def _gain(*tables: pd.DataFrame) -> Measured:
     "like PGD/C&W",
     evidence=ALL,
     holds=lambda weak_mnist, weak_cifar10, less_mnist, less_cifar10: (
-        weak_mnist > 0 and weak_cifar10 > 0 and less_mnist > 0 and less_cifar10 > 0
+        less_mnist > 0 and less_cifar10 > -0.02 and weak_mnist <= 0
     ),
-    verdict="reproduced",
+    verdict="reproduced in part",
+    why="Curriculum does worse against strong attacks than under FGSM, clearly on MNIST; but under FGSM it "
+    "improves nothing, where the condition set before the runs asked for it",
 )
 def _curriculum(*tables: pd.DataFrame) -> Measured:
     runs = judged(*tables)
@@ -227,8 +234,10 @@ def _strongest() -> Measured:
     "table-2.dynamic",
     says="Dynamic achieves higher black-box robustness than the other defense models",
     evidence=ALL,
-    holds=lambda first, mnist, cifar10, digits: first == 8 and mnist > 0 and cifar10 > 0,
-    verdict="reproduced",
+    holds=lambda first, mnist, cifar10, digits: first <= 2 and mnist <= 0 and cifar10 <= 0,
+    verdict="not reproduced",
+    why="Curriculum is ahead of Dynamic, in the order of clean accuracy; the condition set before the runs "
+    "(first in all 8 columns) failed",
 )
 def _black_dynamic(*tables: pd.DataFrame) -> Measured:
     runs = judged(*tables)
@@ -249,12 +258,17 @@ def _black_dynamic(*tables: pd.DataFrame) -> Measured:
     "table-2.curriculum",
     says="Curriculum also demonstrates a clear improvement over Standard against black-box attacks",
     evidence=ALL,
-    holds=lambda mnist, cifar10, digits: mnist > 0 and cifar10 > 0,
-    verdict="reproduced",
+    holds=lambda mnist, cifar10, digits, mnist_mean, cifar10_mean: mnist > 0 and cifar10_mean > 0,
+    verdict="reproduced in part",
+    why="on MNIST and digits; on CIFAR-10 the gain is larger but three seeds leave its interval open to 0, "
+    "where the condition set before the runs asked for more",
 )
 def _black_curriculum(*tables: pd.DataFrame) -> Measured:
     found = {data: gain(table, BLACK, "curriculum", "standard") for data, table in judged(*tables).items()}
-    return f"Curriculum less Standard in points, mean of four attacks: {told(found)}", lows(found)
+    return f"Curriculum less Standard in points, mean of four attacks: {told(found)}", {
+        **lows(found),
+        **averages(found),
+    }
 
 
 @PAGE.claim(
@@ -291,8 +305,10 @@ def _higher(*tables: pd.DataFrame) -> Measured:
     "table-2.stronger",
     says="black-box robustness tends to increase from weak attacks like FGSM to stronger attacks like C&W",
     evidence=ALL,
-    holds=lambda mnist, cifar10, digits, mnist_mean, cifar10_mean: mnist > 0 and cifar10 > 0,
-    verdict="reproduced",
+    holds=lambda mnist, cifar10, digits, mnist_mean, cifar10_mean: mnist > 0 and cifar10 > 0 and mnist_mean < 0,
+    verdict="reproduced in part",
+    why="C&W transfers less than FGSM, but PGD-20, which is stronger than FGSM too, transfers more on MNIST, "
+    "in the paper as here",
 )
 def _stronger(*tables: pd.DataFrame) -> Measured:
     runs = judged(*tables)
@@ -374,8 +390,10 @@ def at_share(share: float) -> Value:
     "figure-4a.improve",
     says="Curriculum and Dynamic substantially improve the robustness of Standard at every test eps",
     evidence=BOTH[1:] + BOTH[:1],
-    holds=lambda curriculum, dynamic, curriculum_full, dynamic_full, mnist: curriculum > 0 and dynamic > 0,
-    verdict="reproduced",
+    holds=lambda curriculum, dynamic, curriculum_full, dynamic_full, mnist: curriculum_full < 0 and dynamic_full < 0,
+    verdict="not reproduced",
+    why="the lines cross: at the full eps Standard is ahead; the condition set before the runs (above 0 at "
+    "every eps) failed",
 )
 def _improve(*tables: pd.DataFrame) -> Measured:
     each = {
@@ -397,8 +415,9 @@ def _improve(*tables: pd.DataFrame) -> Measured:
     "figure-4a.large",
     says="Dynamic is better against stronger attacks with larger perturbations (eps = 8/255) than Curriculum",
     evidence=BOTH[1:] + BOTH[:1],
-    holds=lambda cifar10, mnist, cifar10_mean, mnist_mean: cifar10 > 0,
-    verdict="reproduced",
+    holds=lambda cifar10, mnist, cifar10_mean, mnist_mean: cifar10_mean < 0 and mnist > 0,
+    verdict="not reproduced",
+    why="on CIFAR-10, where the paper has it, the two are level or Curriculum ahead; on MNIST Dynamic is ahead by far",
 )
 def _large(*tables: pd.DataFrame) -> Measured:
     found = {data: gain(table, at_share(1.0), "dynamic", "curriculum") for data, table in judged(*tables).items()}
@@ -412,9 +431,10 @@ def _large(*tables: pd.DataFrame) -> Measured:
     "figure-4a.small",
     says="at smaller perturbations (eps = 4/255, 2/255) Curriculum performs similarly to Dynamic",
     evidence=BOTH[1:] + BOTH[:1],
-    holds=lambda low, high, mnist_low, mnist_high: low > -0.02 and high < 0.02,
-    verdict="reproduced",
-    why="similar: the intervals at both eps lie within 2 points of 0",
+    holds=lambda low, high, mnist_low, mnist_high: mnist_low > -0.02 and mnist_high < 0.02 and low <= -0.02,
+    verdict="reproduced in part",
+    why="within two points of 0 on MNIST; on CIFAR-10, where the condition was set before the runs, three "
+    "seeds leave intervals that are wider",
 )
 def _small(*tables: pd.DataFrame) -> Measured:
     runs = judged(*tables)
@@ -448,9 +468,10 @@ def by_training_eps(small: pd.DataFrame, large: pd.DataFrame, defence: str) -> d
     says="training with weak attacks at the early stages might have a limit: the robustness gain tends to decrease "
     "when the maximum perturbation decreases to eps = 2/255",
     evidence=("convergence.figure_4b", "convergence.tables_digits"),
-    holds=lambda curriculum, dynamic, most: curriculum > 0 and dynamic > 0,
-    verdict="reproduced",
-    why="on digits, eps from 0.05 to 0.2",
+    holds=lambda curriculum, dynamic, most: most < 0.01,
+    verdict="not reproduced",
+    why="there is no gain to shrink at any eps; on digits, eps from 0.05 to 0.2, not on CIFAR-10. The "
+    "condition set before the runs (gains that shrink with eps) failed",
 )
 def _figure_4b(small: pd.DataFrame, digits: pd.DataFrame) -> Measured:
     digits = judged(digits)["digits"]
@@ -514,9 +535,10 @@ def ratio(logs: Difference) -> str:
     "figure-5.concentrated",
     says="Dynamic demonstrates more concentrated FOSC distributions than Curriculum",
     evidence=BOTH[1:] + BOTH[:1],
-    holds=lambda cifar10, mnist, cifar10_mean, mnist_mean: cifar10 < 1,
-    verdict="reproduced",
-    why="the interquartile range, mean of three stages",
+    holds=lambda cifar10, mnist, cifar10_mean, mnist_mean: cifar10 >= 1 and mnist < 1,
+    verdict="reproduced in part",
+    why="the interquartile range, mean of three stages: smaller on MNIST; on CIFAR-10, where the condition "
+    "was set, Dynamic starts from a wide one",
 )
 def _concentrated(*tables: pd.DataFrame) -> Measured:
     def spread(row: Any) -> float:
@@ -552,10 +574,10 @@ def _separated(*tables: pd.DataFrame) -> Measured:
     says="at the later stages Dynamic ends up with the best convergence quality (FOSC density over 40%), followed by "
     "Curriculum (over 30%) and Standard (less than 30%)",
     evidence=BOTH[1:] + BOTH[:1],
-    holds=lambda dynamic, curriculum, mnist, free: dynamic > 0 and curriculum > 0,
-    verdict="reproduced",
-    why="CIFAR-10 with the paper's level of 0.1; on MNIST, whose FOSC has another scale, the level below which "
-    "Standard has 30%",
+    holds=lambda dynamic, curriculum, mnist, free: dynamic <= 0 and curriculum <= 0 and free < 0,
+    verdict="not reproduced",
+    why="by the paper's level the three are level, as FOSC is small in these networks; by a level without "
+    "scale, added after the runs, Standard ends with the lowest FOSC on CIFAR-10",
 )
 def _end(*tables: pd.DataFrame) -> Measured:
     runs = judged(*tables)
@@ -597,9 +619,10 @@ def nearer(table: pd.DataFrame, defence: str, share: float = 0.3) -> Difference:
     "figure-5.robustness",
     says="the convergence quality at the end is well aligned with the final robustness: the lower the FOSC, the better",
     evidence=BOTH,
-    holds=lambda mnist, cifar10, within_mnist, within_cifar10: mnist < -0.5 and cifar10 < -0.5,
-    verdict="reproduced",
-    why="rank correlation over all networks of the three defences; within: after each defence's mean is taken off",
+    holds=lambda mnist, cifar10, within_mnist, within_cifar10: cifar10 < -0.5 and mnist >= -0.5,
+    verdict="reproduced in part",
+    why="over all networks of the three defences, on CIFAR-10 only, and with Standard at the lower end; "
+    "within: after each defence's mean is taken off",
 )
 def _aligned(*tables: pd.DataFrame) -> Measured:
     found: dict[str, float] = {}
@@ -620,9 +643,10 @@ def _aligned(*tables: pd.DataFrame) -> Measured:
     "section-5.1.early",
     says="training with weak adversarial examples at the early stage can improve the final robustness",
     evidence=ALL,
-    holds=lambda mnist, cifar10, digits, mnist_mean, cifar10_mean: mnist > 0 and cifar10 > 0,
-    verdict="reproduced",
-    why="the mean of Curriculum's and Dynamic's gains over Standard, white-box, under PGD-20",
+    holds=lambda mnist, cifar10, digits, mnist_mean, cifar10_mean: mnist_mean < 0 and cifar10_mean < 0,
+    verdict="not reproduced",
+    why="the mean of Curriculum and Dynamic less Standard, white-box, under PGD-20; the condition set before "
+    "the runs (above 0) failed. Black-box the gain is there, as clean accuracy is",
 )
 def _early(*tables: pd.DataFrame) -> Measured:
     found = {}
