@@ -315,9 +315,9 @@ def _stronger(*tables: pd.DataFrame) -> Measured:
     cw, pgd = (
         {
             data: over_seeds(
-                pd.concat([of_defence(table, field, n) - of_defence(table, "black_fgsm", n) for n in TRAINED])
-                .groupby("seed")
-                .mean()
+                pd.concat([of_defence(table, field, n) - of_defence(table, "black_fgsm", n) for n in TRAINED], axis=1)
+                .dropna()
+                .mean(axis=1)
             )
             for data, table in runs.items()
         }
