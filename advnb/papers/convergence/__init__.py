@@ -1,9 +1,9 @@
 """Wang, Ma, Bailey, Yi, Zhou and Gu (ICML 2019): how converged the inner maximisation should be while training.
 
-``guarantee`` has Theorem 1 on problems whose constants are known, ``tables`` the defences against each other; both are
-declared, and their pages are to come. ``paired`` compares defences by seed and reads
-percentiles.
-``cost`` has AutoAttack, cost and a rule for c_max.
-``criterion`` has FOSC itself, ``strength`` Figure 1.
-``robustness`` has Figures 2 and 3, ``dynamic`` Algorithm 1 and its ablations; ``followed`` is their trial.
+``guarantee`` has Theorem 1 on problems whose constants are known, ``criterion`` FOSC itself, ``strength`` Figure 1,
+``robustness`` Figures 2 and 3, ``dynamic`` Algorithm 1 and its ablations. ``tables`` has the defences against each
+other, ``stages`` Figure 5 on the same runs, ``cost`` AutoAttack, cost and a rule for c_max.
+
+Shared by them: ``recipes`` trains, ``judge`` attacks, ``followed`` is the trial of the ablations, ``paired`` compares
+seed by seed.
 """

@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from advnb.papers.convergence.paired import gain, over_seeds
+from advnb.papers.convergence.stages import claims as staged
+from advnb.papers.convergence.stages import drawings as stages
 from advnb.papers.convergence.tables import claims, drawings
 from advnb.papers.convergence.tables.paper import TABLE_1, TABLE_2, standard_error
 from advnb.papers.convergence.tables.trials import STAGES
@@ -78,7 +80,7 @@ def evidence(claim, order=1):
     return [tables[name] for name in claim.evidence]
 
 
-JUDGED = [claim for claim in claims.PAGE if claim.evidence]
+JUDGED = [claim for claim in (*claims.PAGE, *staged.PAGE) if claim.evidence]
 EXACT = [claim for claim in claims.PAGE if not claim.evidence and claim.holds]
 
 ALIKE = {"table-2.stronger", "table-2.curriculum"}
@@ -189,21 +191,21 @@ class TestDrawings:
 
     def test_figure_5_has_three_stages_a_defence_and_densities_of_mass_one(self):
         axes = Figure().subplots(1, 3)
-        drawings.draw_figure_5(axes, as_printed("cifar10"))
+        stages.draw_figure_5(axes, as_printed("cifar10"))
         assert [ax.get_title() for ax in axes] == ["Standard", "Curriculum", "Dynamic"]
         labels = [text.get_text() for text in axes[1].get_legend().get_texts()]
         assert labels == ["epoch 10", "epoch 15", "epoch 20"]
         ax = Figure().subplots()
-        drawings.draw_density(ax, np.random.default_rng(0).exponential(size=4000), right=12.0)
+        stages.draw_density(ax, np.random.default_rng(0).exponential(size=4000), right=12.0)
         x, y = ax.lines[0].get_data()
         assert np.trapezoid(y, x) == pytest.approx(1, abs=0.02) and y[0] > y[80]
 
     def test_a_frame_of_the_widget_shows_both_attacks_and_says_the_epoch(self):
         ax = Figure().subplots()
-        drawings.draw_epoch(ax, as_printed("mnist"), "dynamic", 1 / 2)
+        stages.draw_epoch(ax, as_printed("mnist"), "dynamic", 1 / 2)
         assert len(ax.lines) == 2 and ax.get_title() == "Dynamic, epoch 10 of 20"
 
     def test_every_network_is_a_point(self):
         ax = Figure().subplots()
-        drawings.draw_alignment(ax, as_printed("cifar10"))
+        stages.draw_alignment(ax, as_printed("cifar10"))
         assert [len(line.get_xdata()) for line in ax.lines] == [3, 3, 3]

@@ -13,7 +13,7 @@ from advnb.papers.convergence.cost.trials import RULE
 from advnb.papers.convergence.paired import Difference, gain, of_defence, over_seeds
 from advnb.papers.convergence.tables.claims import ALL, NAMES, TRAINED, judged, points
 
-PAGE = Page("convergence/cost", title="AutoAttack, cost and c_max", draft=True)
+PAGE = Page("convergence/cost", title="AutoAttack, cost and c_max")
 
 Measured = tuple[str, dict[str, Any]]
 
@@ -22,9 +22,11 @@ Measured = tuple[str, dict[str, Any]]
     "autoattack.rank",
     says="Dynamic almost achieves the best robustness among all the defense models; here under AutoAttack",
     evidence="convergence.autoattack",
-    holds=lambda standard, curriculum: standard > 0 and curriculum > 0,
-    verdict="reproduced",
+    holds=lambda standard, curriculum: standard <= 0,
+    verdict="not reproduced",
     statement="Table 1 (AutoAttack)",
+    why="ahead of Curriculum, not of Standard; the condition set before the runs (both intervals above 0) "
+    "failed. 200 images, and few seeds",
 )
 def _rank(runs: pd.DataFrame) -> Measured:
     found = {other: gain(runs, "autoattack", "dynamic", other) for other in TRAINED[:2]}
@@ -37,16 +39,19 @@ def _rank(runs: pd.DataFrame) -> Measured:
     "autoattack.gap",
     says="PGD is regarded as the strongest first-order attack, and C&W is among the strongest attacks to date",
     evidence="convergence.autoattack",
-    holds=lambda gap: gap < 0.02,
-    verdict="reproduced",
+    holds=lambda gap, least: gap > 0.02 and least >= 0,
+    verdict="not reproduced",
     statement="Section 2.1 (strongest attacks)",
+    why="AutoAttack takes more, and most from the defences that began on weak examples; the condition set "
+    "before the runs (less than two points) failed",
 )
 def _gap(runs: pd.DataFrame) -> Measured:
     tables = runs[runs["defence"].isin(TRAINED)].assign(least=lambda t: t[["pgd20", "cw"]].astype(float).min(axis=1))
     gaps = (tables["least"] - tables["autoattack"].astype(float)).groupby(tables["defence"]).mean()
     said = ", ".join(f"{100 * gaps[name] + 1e-7:.1f} for {name.capitalize()}" for name in TRAINED)
     return f"accuracy that AutoAttack takes beyond the better of PGD-20 and C&W, in points: {said}", {
-        "gap": float(gaps.max())
+        "gap": float(gaps.max()),
+        "least": float(gaps.min()),
     }
 
 
@@ -186,9 +191,10 @@ def _formed(runs: pd.DataFrame) -> Measured:
     "c_max on other data",
     evidence="convergence.c_max_elsewhere",
     holds=lambda behind, spread: behind < 0.02 and spread > 0.03,
-    verdict="reproduced",
-    why="the condition was set when the rule was formed, before the runs on MNIST",
+    verdict="reproduced in part",
     statement="Section 4.1 (c_max, MNIST)",
+    why="one other data set and two seeds, and Standard was not run at that size; the condition was set when "
+    "the rule was formed, before these runs",
 )
 def _elsewhere(runs: pd.DataFrame) -> Measured:
     behind, spread = regret(runs, RULE)

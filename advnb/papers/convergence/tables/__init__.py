@@ -1,4 +1,4 @@
-"""Tables 1 to 3, Figures 4 and 5: the defences against each other.
+"""Tables 1 to 3 and Figure 4: the defences against each other.
 
 ``trials`` declares its runs, ``claims`` judges them, ``drawings`` shows them; ``paper`` has what the paper prints.
 """
