@@ -30,7 +30,7 @@ Measured = tuple[str, dict[str, Any]]
 )
 def _rank(runs: pd.DataFrame) -> Measured:
     found = {other: gain(runs, "autoattack", "dynamic", other) for other in TRAINED[:2]}
-    each = ", ".join(f"{100 * of_defence(runs, 'autoattack', n).mean() + 1e-7:.1f}% {n.capitalize()}" for n in TRAINED)
+    each = ", ".join(f"{100 * of_defence(runs, 'autoattack', n).mean() + 1e-5:.1f}% {n.capitalize()}" for n in TRAINED)
     said = ", ".join(f"{points(g)} over {other.capitalize()}" for other, g in found.items())
     return f"MNIST under AutoAttack: {each}; Dynamic in points {said}", {other: g.low for other, g in found.items()}
 
@@ -48,7 +48,7 @@ def _rank(runs: pd.DataFrame) -> Measured:
 def _gap(runs: pd.DataFrame) -> Measured:
     tables = runs[runs["defence"].isin(TRAINED)].assign(least=lambda t: t[["pgd20", "cw"]].astype(float).min(axis=1))
     gaps = (tables["least"] - tables["autoattack"].astype(float)).groupby(tables["defence"]).mean()
-    said = ", ".join(f"{100 * gaps[name] + 1e-7:.1f} for {name.capitalize()}" for name in TRAINED)
+    said = ", ".join(f"{100 * gaps[name] + 1e-5:.1f} for {name.capitalize()}" for name in TRAINED)
     return f"accuracy that AutoAttack takes beyond the better of PGD-20 and C&W, in points: {said}", {
         "gap": float(gaps.max()),
         "least": float(gaps.min()),

@@ -42,7 +42,7 @@ def judged(*tables: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def points(found: Difference) -> str:
     """Return a difference in points of a per cent with its interval, as text: "+1.2 [0.4, 2.0]"."""
-    nudge = 1e-7  # means of shares of a thousand images lie on ties, which must round one way everywhere
+    nudge = 1e-5  # means of shares of a thousand images lie on ties, which must round one way everywhere
     mean, low, high = (f"{100 * value + nudge:.1f}" for value in (found.mean, found.low, found.high))
     return f"{'' if mean.startswith('-') else '+'}{mean} [{low}, {high}]"
 
@@ -476,7 +476,7 @@ def _figure_4b(small: pd.DataFrame, digits: pd.DataFrame) -> Measured:
         found = by_training_eps(small[small["data"] == "digits"], digits, name)
         shrinks = over_seeds((found[max(found)] - found[min(found)]).dropna())
         numbers |= {name: shrinks.low, "most": max(numbers["most"], *(float(v.mean()) for v in found.values()))}
-        each = ", ".join(f"{100 * v.mean() + 1e-7:+.1f} at {eps:g}" for eps, v in sorted(found.items()))
+        each = ", ".join(f"{100 * v.mean() + 1e-5:+.1f} at {eps:g}" for eps, v in sorted(found.items()))
         said.append(f"{name.capitalize()} {each}, from the smallest to the largest {points(shrinks)}")
     return f"gain over Standard under PGD-10 in points: {'; '.join(said)}", numbers
 

@@ -51,7 +51,7 @@ def accuracies(table: pd.DataFrame, *, transferred: bool = False) -> Table:
 
 def _cell(ours: pd.Series, printed: float | None) -> str:
     found = over_seeds(100 * ours)
-    mean, low, high = (f"{value + 1e-7:.1f}" for value in (found.mean, max(0.0, found.low), min(100.0, found.high)))
+    mean, low, high = (f"{value + 1e-5:.1f}" for value in (found.mean, max(0.0, found.low), min(100.0, found.high)))
     mine = "not run" if not found.seeds else mean if found.seeds < 2 else f"{mean} [{low}, {high}]"
     return mine if printed is None else f"{printed:.1f} | {mine}"
 
