@@ -159,7 +159,7 @@ def dividing(runs: pd.DataFrame, least: float = 0.05, defence: str = "dynamic") 
     holds=lambda ratio, low, of_paper: 0.5 < of_paper < 2 and ratio < 0.5 and low < -0.03,
     verdict="reproduced in part",
     why="it can, on a network that has been trained, where the mean is the paper's 0.5 within a factor of two; not on "
-    "the first batch, whose gradients are too small. The condition declared before the run asked for the latter and failed",
+    "the first batch, whose gradients are too small: the condition declared before the run asked for that, and failed",
 )
 def _c_max(runs: pd.DataFrame) -> Measured:
     first = of_variant(runs, "dynamic_estimated", "epoch_c_t").map(lambda row: row[0]).mean()
