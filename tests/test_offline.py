@@ -81,3 +81,15 @@ def test_what_is_there_is_not_fetched_again(vendor, said, monkeypatch):
     monkeypatch.setattr(offline.shutil, "which", lambda name: pytest.fail("npm was looked for"))
     assert offline.address(offline.MATHJAX) == "vendor/mathjax-3.2.2/es5/tex-svg-full.js"
     assert said == ["offline: mathjax 3.2.2 is served by the book itself"]
+
+
+def test_another_folder_may_be_named(vendor, monkeypatch, tmp_path):
+    """What only the tests need is kept out of the book."""
+    monkeypatch.setattr(offline.shutil, "which", lambda name: None)
+    with pytest.raises(FileNotFoundError, match="npm is not installed"):
+        offline.fetch(offline.MATHJAX, tmp_path / "elsewhere")
+    script = tmp_path / "elsewhere" / offline.MATHJAX.folder / offline.MATHJAX.script
+    script.parent.mkdir(parents=True)
+    script.write_text("script")
+    offline.fetch(offline.MATHJAX, tmp_path / "elsewhere")
+    assert not vendor.exists()

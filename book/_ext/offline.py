@@ -72,15 +72,16 @@ def unpack(archive: Path, package: Package, target: Path) -> None:
         shutil.copytree(partial, target)
 
 
-def fetch(package: Package) -> None:
-    """Bring a package into `vendor` with npm, unless it is there."""
-    target = VENDOR / package.folder
+def fetch(package: Package, vendor: Path | None = None) -> None:
+    """Bring a package into `vendor`, or another folder, with npm, unless it is there."""
+    vendor = vendor or VENDOR
+    target = vendor / package.folder
     if (target / package.script).is_file():
         return
     npm = shutil.which("npm")
     if npm is None:
         raise FileNotFoundError("npm is not installed")
-    VENDOR.mkdir(parents=True, exist_ok=True)
+    vendor.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         command = [npm, "pack", "--silent", f"{package.name}@{package.version}"]
         subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=180)

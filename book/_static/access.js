@@ -7,7 +7,7 @@
 
   const NAMES = {
     "div.math": "Formula, scrolls sideways",
-    "span.math mjx-container": "Formula, scrolls sideways",
+    ".math mjx-container": "Formula, scrolls sideways",
     "table.dataframe": "Table, scrolls sideways",
     ".pst-scrollable-table-container": "Table, scrolls sideways",
     ".cell_output": "Output, scrolls sideways",
@@ -30,7 +30,11 @@
 
   const nameTheme = () => {
     for (const button of document.querySelectorAll(".search-button-field")) button.removeAttribute("aria-label");
-    for (const icon of document.querySelectorAll(".theme-switch-button .theme-switch")) icon.removeAttribute("title");
+    for (const icon of document.querySelectorAll(".theme-switch-button .theme-switch")) {
+      icon.removeAttribute("title");
+      icon.querySelector("title")?.remove();
+      if (icon.tagName === "svg") icon.setAttribute("aria-hidden", "true");
+    }
     for (const summary of document.querySelectorAll(".bd-sidenav summary")) {
       const parent = summary.closest("li").querySelector("a").textContent.trim();
       summary.setAttribute("aria-label", `Pages of ${parent}`);
@@ -44,7 +48,8 @@
     clearTimeout(waiting);
     waiting = setTimeout(reach, 350); // after the theme, which waits for 300
   };
-  document.addEventListener("DOMContentLoaded", nameTheme); // before Font Awesome makes pictures of the icons
+  document.addEventListener("DOMContentLoaded", nameTheme);
+  window.addEventListener("load", nameTheme); // Font Awesome has made pictures of the icons, some before this
   window.addEventListener("load", async () => {
     await window.MathJax?.startup?.promise;
     reach();

@@ -315,7 +315,7 @@ def out_of_reach(page: Visit) -> list[str]:
         page,
         "return [...document.querySelectorAll('.bd-article *')].filter((e) => e.scrollWidth > e.clientWidth + 1"
         " && /auto|scroll/.test(getComputedStyle(e).overflowX) && e.checkVisibility() && e.clientWidth"
-        " && !e.closest('mjx-container') && e.tabIndex < 0"
+        " && e.tabIndex < 0"
         " && !e.querySelector('a[href], button, [tabindex=\"0\"]')).map((e) => e.outerHTML.slice(0, 120))",
     )
 

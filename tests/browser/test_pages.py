@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import axe
 import probes
 import pytest
 import sitting
@@ -82,3 +83,12 @@ def test_what_is_wide_can_be_scrolled_to(page, width):
         assert probes.overflow(page) == []
         assert probes.cut_off(page) == []
         assert probes.out_of_reach(page) == []
+
+
+# Both widths and both themes, but not each with each: it is the slowest of these tests
+@pytest.mark.parametrize(("theme", "width"), [("light", probes.DESKTOP), ("dark", probes.PHONE)])
+def test_axe_finds_nothing_that_the_book_can_help(page, theme, width):
+    if why := axe.missing():
+        pytest.skip(why)
+    with probes.width_of(page, width):
+        assert axe.violations(page, theme) == []
