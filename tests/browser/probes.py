@@ -301,10 +301,11 @@ def low_contrast(page: Visit, theme: str) -> list[str]:
 
 
 def formula_stops(page: Visit) -> list[str]:
-    """Formulas that the Tab key stops at, and formulas without a text for a screen reader."""
+    """Formulas that the Tab key stops at though they do not scroll, and those without a text for a screen reader."""
     return page(
         "return [...document.querySelectorAll('mjx-container')]"
-        ".filter((e) => e.tabIndex >= 0 || !e.querySelector('mjx-assistive-mml math'))"
+        ".filter((e) => e.tabIndex >= 0 && e.scrollWidth <= e.clientWidth + 1"
+        " || !e.querySelector('mjx-assistive-mml math'))"
         ".map((e) => e.parentElement.textContent.slice(0, 80))"
     )
 

@@ -65,9 +65,12 @@ def evidence(claim, good):
 
 @pytest.mark.parametrize("claim", list(claims.PAGE), ids=lambda claim: claim.id)
 def test_every_condition_can_hold_and_can_fail(claim):
+    contradicts = (
+        claim.verdict == "not reproduced" or claim.id == "c-max.formed"
+    )  # "can": in part, yet not as it is said
     for good in (False, True):
         text, numbers = claim.measure(*evidence(claim, good))
-        assert text and bool(claim.holds(**numbers)) is (good is (claim.verdict != "not reproduced")), (text, numbers)
+        assert text and bool(claim.holds(**numbers)) is (good is not contradicts), (text, numbers)
     for name in numbers:
         if re.search(rf"\b{name}\b", claim.condition):
             assert not claim.holds(**{**numbers, name: float("nan")}), "one seed has no interval and proves nothing"
