@@ -93,6 +93,11 @@ FIGURE_2 = Experiment(
 )
 """Figure 2, on digits; on CIFAR-10 at the paper's size."""
 
+FIGURE_2_LONGER = Experiment(
+    "convergence.figure_2_longer", cross_tested, {"laptop": variants(DIGITS)}, {"laptop": 3}, tolerance=TRAINED
+)
+"""Figure 2 on all digits with 20 epochs: after 12 epochs of 800 images the start of training decides."""
+
 FIGURE_2_CIFAR10 = Experiment(
     "convergence.figure_2_cifar10",
     cross_tested,
