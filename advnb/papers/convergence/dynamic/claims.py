@@ -85,9 +85,11 @@ def _printed(spent: pd.DataFrame, runs: pd.DataFrame) -> Measured:
 def _controls(runs: pd.DataFrame) -> Measured:
     staged, _ = staged_epochs(runs)
     within, under = (float(epochs_of(runs, name)[:, staged].mean()) for name in ("within", "under"))
-    return f"{within:.0%} of the examples rest between c_t/2 and c_t, and {under:.0%} at most at c_t", {
-        "within": within
-    }
+    box = float(epochs_of(runs, "within", "dynamic_box")[:, staged].mean())
+    return (
+        f"{within:.0%} of the examples rest between c_t/2 and c_t, and {under:.0%} at most at c_t; with FOSC within "
+        f"the box {box:.0%} rest between c_t/2 and c_t"
+    ), {"within": within}
 
 
 @PAGE.claim(
