@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -60,6 +61,11 @@ def followed(*, data: str, variant: str, tests: int, seed: int, device: str, **t
         **{name: staged(history, name) for name in MEASURED},
         **{f"epoch_{name}": column(history, name) for name in REPORTED},
     }
+
+
+def of_variant(table: pd.DataFrame, variant: str, field: str = "pgd20") -> pd.Series:
+    """Return ``field`` of a variant's networks, over the seeds."""
+    return table[table["variant"] == variant].set_index("seed")[field].sort_index()
 
 
 def tested(model: nn.Module, split: Split, eps: float) -> dict[str, float]:

@@ -11,22 +11,22 @@ from scipy import stats
 
 from advnb.book.claims import Page
 from advnb.book.rounding import about, interval
-from advnb.papers.convergence.followed import STANDARDS
-from advnb.papers.convergence.paired import Difference, by_seed, difference
+from advnb.papers.convergence.compare import Gain, paired
+from advnb.papers.convergence.followed import STANDARDS, of_variant
 
 PAGE = Page("convergence/dynamic", title="Dynamic", draft=True)
 
 Measured = tuple[str, Mapping[str, Any]]
 
 
-def against(runs: pd.DataFrame, variant: str, other: str = "dynamic", field: str = "pgd20") -> Difference:
+def against(runs: pd.DataFrame, variant: str, other: str = "dynamic", field: str = "pgd20") -> Gain:
     """Return the accuracy under PGD-20 of one variant less that of another, paired by seed."""
-    return difference(*(by_seed(runs, field, variant=name) for name in (variant, other)))
+    return paired((of_variant(runs, variant, field) - of_variant(runs, other, field)).dropna())
 
 
 def epochs_of(runs: pd.DataFrame, field: str, defence: str = "dynamic") -> np.ndarray:
     """Return ``field`` of the spending of ``defence``, (seeds, epochs)."""
-    return np.array(by_seed(runs, field, defence=defence).tolist(), dtype=float)
+    return np.array(runs[runs["defence"] == defence].sort_values("seed")[field].tolist(), dtype=float)
 
 
 def staged_epochs(runs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -70,7 +70,7 @@ def _printed(spent: pd.DataFrame, runs: pd.DataFrame) -> Measured:
     rise, gap = _rise(spent, "steps", "dynamic_printed"), against(runs, "dynamic_printed")
     return (
         f"as printed, steps go from {about(steps[0])} in the first epoch to {about(steps[-1])} in the last, rank "
-        f"correlation with the epoch {about(rise)}; accuracy under PGD-20 {gap.points} against the text's rule"
+        f"correlation with the epoch {about(rise)}; accuracy under PGD-20 {gap} points against the text's rule"
     ), {"rise": rise, "low": gap.low, "high": gap.high}
 
 
@@ -141,11 +141,11 @@ def dividing(runs: pd.DataFrame, least: float = 0.05, defence: str = "dynamic") 
     "well as c_max = 0.5",
 )
 def _c_max(runs: pd.DataFrame) -> Measured:
-    first = by_seed(runs, "epoch_c_t", variant="dynamic_estimated").map(lambda row: row[0]).mean()
-    end, gap = by_seed(runs, "fgsm_fosc", variant="dynamic").mean(), against(runs, "dynamic_estimated")
+    first = of_variant(runs, "dynamic_estimated", "epoch_c_t").map(lambda row: row[0]).mean()
+    end, gap = of_variant(runs, "dynamic", "fgsm_fosc").mean(), against(runs, "dynamic_estimated")
     return (
         f"mean FOSC of FGSM's examples {about(first)} on the first batch, {about(end)} on the trained network; "
-        f"accuracy under PGD-20 {gap.points} against c_max = 0.5"
+        f"accuracy under PGD-20 {gap} points against c_max = 0.5"
     ), {"ratio": first / end, "low": gap.low}
 
 
@@ -178,7 +178,7 @@ def _dropping(runs: pd.DataFrame) -> Measured:
 def _plateau(runs: pd.DataFrame) -> Measured:
     best = best_standard(runs)
     plain, tuned = (against(runs, "dynamic", other) for other in ("standard", best))
-    return f"accuracy under PGD-20: over Standard {plain.points}, over the best of the four ({best}) {tuned.points}", {
+    return f"accuracy under PGD-20: over Standard {plain} points, over the best of the four ({best}) {tuned} points", {
         "low": plain.low,
         "best_low": tuned.low,
     }
@@ -186,7 +186,7 @@ def _plateau(runs: pd.DataFrame) -> Measured:
 
 def best_standard(runs: pd.DataFrame) -> str:
     """Return which of ``followed.STANDARDS`` has the largest mean accuracy under PGD-20."""
-    return max(STANDARDS, key=lambda name: by_seed(runs, "pgd20", variant=name).mean())
+    return max(STANDARDS, key=lambda name: of_variant(runs, name, "pgd20").mean())
 
 
 def _same(id: str, variant: str, says: str, why: str, other: str = "dynamic") -> None:
@@ -202,7 +202,7 @@ def _same(id: str, variant: str, says: str, why: str, other: str = "dynamic") ->
     )
     def measure(runs: pd.DataFrame) -> Measured:
         found, clean = (against(runs, variant, other, field) for field in ("pgd20", "clean"))
-        return f"{found.points} under PGD-20, {clean.points} clean", {"low": found.low, "high": found.high}
+        return f"{found} points under PGD-20, {clean} points clean", {"low": found.low, "high": found.high}
 
 
 _same(

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 
 from advnb.book import figures
 from advnb.papers.convergence.dynamic.claims import against, best_standard, dividing, epochs_of
-from advnb.papers.convergence.paired import LEVELS, by_seed
+from advnb.papers.convergence.followed import of_variant
+from advnb.papers.convergence.percentiles import LEVELS
 
 RULES = {"dynamic": "the text's rule", "dynamic_box": "within the box", "dynamic_printed": "as printed"}
 """The kinds of Dynamic whose steps are counted."""
@@ -88,7 +89,7 @@ def draw_differences(
     """Draw each variant's accuracy less Dynamic's, in points: seeds as dots, the mean with Student's interval."""
     here = [name for name in variants if (runs["variant"] == name).any()]
     for k, name in enumerate(here):
-        each = 100 * (by_seed(runs, field, variant=name) - by_seed(runs, field, variant="dynamic"))
+        each = 100 * (of_variant(runs, name, field) - of_variant(runs, "dynamic", field))
         found = against(runs, name, field=field)
         ax.plot(each, np.full(len(each), k), ".", color=figures.FAINT, alpha=0.6)
         ax.plot([100 * found.low, 100 * found.high], [k, k], "-", color=figures.COLOURS["measured"])
@@ -102,9 +103,7 @@ def draw_differences(
 
 def _reach(runs: pd.DataFrame, variants: Sequence[str], field: str) -> tuple[float, float]:
     """Return where the seeds lie, with a margin: two seeds' intervals would fill any picture."""
-    each = np.concatenate(
-        [by_seed(runs, field, variant=name) - by_seed(runs, field, variant="dynamic") for name in variants]
-    )
+    each = np.concatenate([of_variant(runs, name, field) - of_variant(runs, "dynamic", field) for name in variants])
     return min(each.min(), 0) * 1.3 - 0.02, max(each.max(), 0) * 1.3 + 0.02
 
 

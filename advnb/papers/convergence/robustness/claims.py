@@ -11,7 +11,9 @@ from scipy import stats
 
 from advnb.book.claims import Page
 from advnb.book.rounding import about, interval
-from advnb.papers.convergence.paired import Difference, below, by_seed, difference, distance, median
+from advnb.papers.convergence.compare import Gain, paired
+from advnb.papers.convergence.followed import of_variant
+from advnb.papers.convergence.percentiles import below, distance, median
 from advnb.papers.convergence.robustness.trials import COUNTS, SIZE, SIZES
 from advnb.papers.convergence.tables.trials import STAGES
 
@@ -65,11 +67,11 @@ def _best_size(runs: pd.DataFrame) -> Measured:
     mean = np.array([np.mean(rows["by_size"].tolist(), axis=0) for rows in part.values()])
     best = [SIZES[k] for k in mean.argmax(0)]
     each = {size: accuracy(rows, "by_size") for size, rows in part.items()}
-    gain = difference((each[1 / 2] + each[1 / 4]) / 2, (each[1] + each[1 / 8]) / 2)
+    gain = paired((each[1 / 2] + each[1 / 4]) / 2 - (each[1] + each[1 / 8]) / 2)
     said = ", ".join(f"{100 * values.mean():.1f}% for {NAMES[size]}" for size, values in each.items())
     return (
         f"accuracy, mean over the four attacks: {said}; best against each attack: "
-        f"{', '.join(NAMES[size] for size in best)}; ε/2 and ε/4 over ε and ε/8: {gain.points}"
+        f"{', '.join(NAMES[size] for size in best)}; ε/2 and ε/4 over ε and ε/8: {gain} points"
     ), {"best": best, "gain_low": gain.low}
 
 
@@ -126,9 +128,12 @@ def _similar(runs: pd.DataFrame) -> Measured:
 )
 def _marginal(runs: pd.DataFrame) -> Measured:
     part = of_counts(runs)
-    gain = difference(*(accuracy(part[count], "by_count") for count in (40, 20)))
-    first = difference(*(accuracy(part[count], "by_count") for count in (20, 10)))
-    return f"40 steps over 20: {gain.points}; 20 over 10: {first.points}", {"gain": gain.mean, "gain_high": gain.high}
+    ten, twenty, forty = (accuracy(part[count], "by_count") for count in (10, 20, 40))
+    gain = paired(forty - twenty)
+    return f"in points, 40 steps over 20: {gain}; 20 over 10: {paired(twenty - ten)}", {
+        "gain": gain.mean,
+        "gain_high": gain.high,
+    }
 
 
 @PAGE.claim(
@@ -187,11 +192,12 @@ def _setting(runs: pd.DataFrame, cross: pd.DataFrame) -> Measured:
 )
 def _indicator(runs: pd.DataFrame) -> Measured:
     fosc, box, loss = (ranks(runs, name) for name in ("own_fosc", "own_box", "own_loss"))
-    gain = difference(fosc.abs(), loss.abs())
+    gain = paired(fosc.abs() - loss.abs())
     return (
         f"rank correlation of accuracy with the median FOSC {about(fosc.mean())} {interval(fosc.min(), fosc.max())}, "
         f"within the box {about(box.mean())} {interval(box.min(), box.max())}, with the median loss "
-        f"{about(loss.mean())} {interval(loss.min(), loss.max())} (range of the seeds); |FOSC| over |loss|: {gain}"
+        f"{about(loss.mean())} {interval(loss.min(), loss.max())} (range of the seeds); |FOSC| less |loss|: "
+        f"{plainly(gain)}"
     ), {"fosc": fosc.mean(), "gain_low": gain.low}
 
 
@@ -208,7 +214,7 @@ def ranks(runs: pd.DataFrame, field: str) -> pd.Series:
 
 def staged_median(runs: pd.DataFrame, variant: str, stage: int, field: str = "own_fosc") -> pd.Series:
     """Return the median of ``field`` at a stage of training, over the seeds."""
-    return by_seed(runs, field, variant=variant).map(lambda rows: median(rows[stage]))
+    return of_variant(runs, variant, field).map(lambda rows: median(rows[stage]))
 
 
 @PAGE.claim(
@@ -221,7 +227,7 @@ def staged_median(runs: pd.DataFrame, variant: str, stage: int, field: str = "ow
 )
 def _early(runs: pd.DataFrame) -> Measured:
     found = [early_less(runs, variant) for variant in ("standard", "small_steps")]
-    text = ", ".join(f"{each} with {name}" for each, name in zip(found, ("ε/4", "ε/8"), strict=True))
+    text = ", ".join(f"{plainly(each)} with {name}" for each, name in zip(found, ("ε/4", "ε/8"), strict=True))
     loss = staged_median(runs, "standard", EARLY, "own_loss").mean()
     return (
         f"median FOSC, early less later: {text}; the median loss at the early stage is {about(loss)} with ε/4, of "
@@ -239,7 +245,7 @@ def _early(runs: pd.DataFrame) -> Measured:
 )
 def _fgsm_first(runs: pd.DataFrame) -> Measured:
     gain = _gain(runs, "fgsm_pgd")
-    return f"accuracy under PGD-20, FGSM-PGD over PGD: {gain.points}", {"low": gain.low}
+    return f"accuracy under PGD-20, FGSM-PGD over PGD: {gain} points", {"low": gain.low}
 
 
 @PAGE.claim(
@@ -253,10 +259,10 @@ def _fgsm_first(runs: pd.DataFrame) -> Measured:
 )
 def _later(runs: pd.DataFrame) -> Measured:
     share = {name: near_zero(runs, name) for name in ("standard", "fgsm_pgd")}
-    gain = difference(share["fgsm_pgd"], share["standard"])
+    gain = paired(share["fgsm_pgd"] - share["standard"])
     return (
         f"share in [0, 0.1]: {share['standard'].mean():.1%} with PGD, {share['fgsm_pgd'].mean():.1%} with FGSM-PGD, "
-        f"{gain.points}"
+        f"{gain} points"
     ), {"low": gain.low}
 
 
@@ -272,19 +278,24 @@ def _not_necessary(runs: pd.DataFrame) -> Measured:
     return _fgsm_first(runs)
 
 
+def plainly(found: Gain) -> str:
+    """Return a difference that is not one of shares, with its interval, as text."""
+    return f"{about(found.mean)} {interval(found.low, found.high)}"
+
+
 def near_zero(runs: pd.DataFrame, variant: str, stage: int = LATE, level: float = 0.1) -> pd.Series:
     """Return the share of the training examples with FOSC below ``level`` at a stage, over the seeds."""
-    return by_seed(runs, "own_fosc", variant=variant).map(lambda rows: below(rows[stage], level))
+    return of_variant(runs, variant, "own_fosc").map(lambda rows: below(rows[stage], level))
 
 
-def _gain(runs: pd.DataFrame, variant: str) -> Difference:
-    return difference(*(by_seed(runs, "pgd20", variant=name) for name in (variant, "standard")))
+def _gain(runs: pd.DataFrame, variant: str) -> Gain:
+    return paired(of_variant(runs, variant) - of_variant(runs, "standard"))
 
 
-def early_less(runs: pd.DataFrame, variant: str) -> Difference:
+def early_less(runs: pd.DataFrame, variant: str) -> Gain:
     """Return the median FOSC at the early stage less the lower one of the two later stages, paired by seed."""
     early, middle, late = (staged_median(runs, variant, stage) for stage in (EARLY, MIDDLE, LATE))
-    return difference(early, pd.concat([middle, late], axis=1).min(axis=1))
+    return paired(early - pd.concat([middle, late], axis=1).min(axis=1))
 
 
 def _apart(runs: dict[Any, pd.DataFrame]) -> Measured:

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from scipy import stats
 
 from advnb.book import figures
-from advnb.papers.convergence.paired import by_seed, median
+from advnb.papers.convergence.followed import of_variant
+from advnb.papers.convergence.percentiles import median
 from advnb.papers.convergence.robustness.claims import EARLY, LATE, MIDDLE, NAMES, accuracy
 from advnb.papers.convergence.robustness.trials import COUNTS, SIZE, SIZES
 
@@ -70,7 +71,7 @@ def draw_indicator(ax: Axes, runs: pd.DataFrame, field: str) -> None:
 
 def draw_stages(ax: Axes, runs: pd.DataFrame, variant: str, near: float = 0.1) -> None:
     """Draw the densities of FOSC at the three stages of Figure 3 for one way of training; [0, near] is shaded."""
-    rows = by_seed(runs, "own_fosc", variant=variant)
+    rows = of_variant(runs, variant, "own_fosc")
     draw_densities(ax, {name: [row[stage] for row in rows.tolist()] for stage, name in STAGES.items()}, "FOSC")
     ax.axvspan(0, near, color=figures.FAINT, alpha=0.15, lw=0)
     ax.set_title(VARIANTS[variant])
@@ -78,7 +79,7 @@ def draw_stages(ax: Axes, runs: pd.DataFrame, variant: str, near: float = 0.1) -
 
 def draw_first(ax: Axes, runs: pd.DataFrame, field: str = "pgd20") -> None:
     """Draw Figure 3b: the accuracy of each way of training, a dot a seed, seeds joined."""
-    table = pd.DataFrame({name: by_seed(runs, field, variant=variant) for variant, name in VARIANTS.items()})
+    table = pd.DataFrame({name: of_variant(runs, variant, field) for variant, name in VARIANTS.items()})
     for _, row in table.iterrows():
         ax.plot(np.arange(len(row)), row, "-", color=figures.FAINT, lw=0.6)
     ax.plot(np.arange(table.shape[1]), table.T, "o", color=figures.COLOURS["measured"])
