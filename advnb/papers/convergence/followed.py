@@ -42,23 +42,28 @@ REPORTED = ("accuracy", "adversarial_accuracy", "steps", "gradients", "c_t")
 """Columns of the history that are kept as ``epoch_...``, one entry an epoch."""
 
 
-def followed(*, data: str, variant: str, tests: int, seed: int, device: str, **training: Any) -> dict[str, Any]:
-    """Trial: train one of :data:`VARIANTS`, look inside at the stages of the tables, attack ``tests`` test images.
+def followed(
+    *, data: str, variant: str, tests: int, seed: int, device: str, look: bool = True, **training: Any
+) -> dict[str, Any]:
+    """Trial: train one of :data:`VARIANTS` and attack ``tests`` test images.
 
     Fields: the accuracies ``clean`` and ``pgd20``; ``fgsm_fosc`` and ``fgsm_box``, the mean FOSC of FGSM's examples on
-    the trained network; ``recipes.look_inside`` at ``tables.trials.STAGES``; and the history as ``epoch_...``.
+    the trained network; the history as ``epoch_...``; and with ``look`` what ``recipes.look_inside`` measures at
+    ``tables.trials.STAGES``.
     """
     options = dict(VARIANTS[variant])
     if "size" in options:
         options["step_size"] = options.pop("size") * RECIPES[data].eps
-    model, history = trained(data=data, seed=seed, device=device, stages=STAGES, **{**training, **options})
+    model, history = trained(
+        data=data, seed=seed, device=device, stages=STAGES if look else (), **{**training, **options}
+    )
     ball, seen = Linf(RECIPES[data].eps), images(data, training["examples"], tests, device)
     weak = at_fgsm(model, seen.train[:LOOKED_AT], ball)
     return {
         **tested(model, seen.test, ball.eps),
         "fgsm_fosc": float(weak.closed_form.mean()),
         "fgsm_box": float(weak.fosc.mean()),
-        **{name: staged(history, name) for name in MEASURED},
+        **{name: staged(history, name) for name in MEASURED if look},
         **{f"epoch_{name}": column(history, name) for name in REPORTED},
     }
 

@@ -156,7 +156,7 @@ ABLATED = [name for name in VARIANTS if name not in ("small_steps", "fgsm_pgd")]
 ABLATIONS = Experiment(
     "convergence.ablations",
     followed,
-    {"laptop": {**SHORT_DIGITS, "variant": ABLATED}},
+    {"laptop": {**SHORT_DIGITS, "look": False, "variant": ABLATED}},
     {"laptop": 5},
     tolerance=TRAINED,
 )
@@ -165,7 +165,7 @@ ABLATIONS = Experiment(
 ABLATIONS_MNIST = Experiment(
     "convergence.ablations_mnist",
     followed,
-    {"laptop": {**SMALL_MNIST, "variant": [name for name in ABLATED if name != "train_mode"]}},
+    {"laptop": {**SMALL_MNIST, "look": False, "variant": [name for name in ABLATED if name != "train_mode"]}},
     {"laptop": 2},
     tolerance=TRAINED,
 )

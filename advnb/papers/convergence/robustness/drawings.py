@@ -28,7 +28,8 @@ STAGES = {EARLY: "early", MIDDLE: "middle", LATE: "late"}
 def draw_cross(ax: Axes, runs: Mapping[Any, pd.DataFrame], field: str) -> None:
     """Draw accuracy over the test attacks, a line for each way of training, with the range of the seeds.
 
-    ``runs`` is that of ``claims.of_sizes`` (with ``field`` "by_size") or ``claims.of_counts`` ("by_count").
+    The colours are those of the densities beside it, whose legend serves both. ``runs`` is that of ``claims.of_sizes``
+    (with ``field`` "by_size") or ``claims.of_counts`` ("by_count").
     """
     attacks = [NAMES[size] for size in SIZES] if field == "by_size" else [str(count) for count in COUNTS]
     places = np.arange(len(attacks))
@@ -39,7 +40,6 @@ def draw_cross(ax: Axes, runs: Mapping[Any, pd.DataFrame], field: str) -> None:
         ax.fill_between(places, values.min(0), values.max(0), color=figures.CYCLE[k], alpha=0.12)
     ax.set_xticks(places, attacks)
     ax.set(xlabel="tested with steps of" if field == "by_size" else "steps in the test", ylabel="robust accuracy")
-    ax.legend(title="trained with")
 
 
 def draw_densities(ax: Axes, settings: Mapping[str, Iterable[Any]], xlabel: str) -> None:
