@@ -9,9 +9,9 @@ from advnb.experiments.declare import SCALES, Experiment, Tolerance, Trial, find
 from advnb.experiments.read import label, load, stored_scales, unroll
 from advnb.experiments.runs import Outcome, live, run
 from advnb.experiments.store import NotStored, ResultsError
-from advnb.experiments.verification import VerificationError, verify
+from advnb.experiments.verification import VerificationError, kept_folder, verify
 
 __all__ = [
     "SCALES", "Experiment", "NotStored", "Outcome", "ResultsError", "Tolerance", "Trial", "VerificationError",
-    "find", "label", "live", "load", "run", "stored_scales", "unroll", "verify",
+    "find", "kept_folder", "label", "live", "load", "run", "stored_scales", "unroll", "verify",
 ]  # fmt: skip

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +20,9 @@ from advnb.experiments.runs import attempt, told
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["VerificationError", "compare", "verify"]
+__all__ = ["VerificationError", "compare", "kept_folder", "verify"]
+
+KEPT = "ADVNB_KEPT"
 
 
 class VerificationError(AssertionError):
@@ -49,7 +54,8 @@ def verify(
     |new - old|), ``allowed`` (atol + rtol |old| at the entry that used most of it), ``used`` (their ratio),
     ``holds`` and ``worst`` (the trial concerned).
     Raises ``VerificationError`` if any field deviates by more than the experiment's tolerance, is missing, or
-    has another shape, and if a trial raises; and ``NotStored`` if nothing is stored.
+    has another shape, and if a trial raises; and ``NotStored`` if nothing is stored. Nothing is taken from
+    :func:`kept_folder`: what an earlier run left there is what is to be computed again.
     """
     import pandas as pd  # see read.table
 
@@ -59,7 +65,8 @@ def verify(
     for record in random.Random(seed).sample(good, min(checks.count("sample", sample), len(good))):
         kind = "auto" if record["provenance"]["device"].startswith("cuda") else "cpu"
         trial, where = Trial(record["params"], record["seed"]), experiment.device(device or kind)
-        again = attempt(experiment.trial, trial, where, experiment.dtype)
+        with _nothing_kept():
+            again = attempt(experiment.trial, trial, where, experiment.dtype)
         old, new = record["values"], again.get("values", {})
         fields = {name: experiment.tolerance_of(name) for name in [*old, *new] if new}
         rows += [(name, *compare(old, new, name, one), str(trial)) for name, one in fields.items() if one]
@@ -79,6 +86,28 @@ def verify(
         title = f"{experiment.name} at {good[0]['scale']} scale cannot be had again"
         raise VerificationError(f"{title}: {'; '.join(problems)}", worst)
     return worst
+
+
+def kept_folder() -> Path:
+    """Return where trials keep what others can take over (trained networks, say); it need not exist.
+
+    The environment variable ``ADVNB_KEPT`` names it, else it lies in the user's cache folder.
+    """
+    import pooch
+
+    return Path(os.environ.get(KEPT) or Path(pooch.os_cache("advnb")) / "kept")
+
+
+@contextmanager
+def _nothing_kept() -> Iterator[None]:
+    """Let :func:`kept_folder` be an empty one."""
+    before = os.environ.get(KEPT)
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ[KEPT] = folder
+        try:
+            yield
+        finally:
+            os.environ.pop(KEPT) if before is None else os.environ.update({KEPT: before})
 
 
 def compare(old: Mapping[str, Any], new: Mapping[str, Any], name: str, tolerance: Tolerance) -> tuple[float, float]:

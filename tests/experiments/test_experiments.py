@@ -19,7 +19,7 @@ from joblib._parallel_backends import ThreadingBackend
 from toy.sums import BROKEN, DRIFTING, ODD, PICKY, SLOW, TIMED, WALK, WHERE, odd, walk
 
 from advnb import experiments
-from advnb.experiments import Experiment, Tolerance, Trial, engines, find, live, provenance, run, verify
+from advnb.experiments import Experiment, Tolerance, Trial, engines, find, kept_folder, live, provenance, run, verify
 from advnb.experiments import read as results
 from advnb.experiments.provenance import checkout, device_name, resolve_device
 from advnb.experiments.store import NotStored, ResultsFile, plain
@@ -512,6 +512,25 @@ def test_verify_names_the_trials_that_raise(tmp_path, monkeypatch):
     with pytest.raises(VerificationError, match=message) as raised:
         verify(DRIFTING, sample=2, results=tmp_path)
     assert raised.value.report.empty and "holds" in raised.value.report
+
+
+def lasting(*, seed, device):
+    """A trial that takes over what an earlier call has kept."""
+    file = kept_folder() / "lasting"
+    taken = file.exists()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    return {"taken": taken, "seed_again": seed}
+
+
+def test_verify_takes_nothing_over_from_the_run_that_it_checks(tmp_path, monkeypatch):
+    """Or it would compare what was kept with itself."""
+    monkeypatch.setenv("ADVNB_KEPT", str(tmp_path / "kept"))
+    experiment = Experiment("toy.lasting", lasting, {"live": {}}, {"live": 1}, devices=("cpu",))
+    go(experiment, tmp_path)
+    assert lasting(seed=0, device="cpu")["taken"]
+    assert verify(experiment, results=tmp_path).holds.all()  # "taken" was False, and is again
+    assert kept_folder() == tmp_path / "kept"
 
 
 def test_verify_needs_a_field_to_compare(tmp_path):

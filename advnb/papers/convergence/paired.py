@@ -37,13 +37,6 @@ class Difference:
         return f"{mean} points [{low}, {high}]"
 
 
-def difference(one: pd.Series, other: pd.Series) -> Difference:
-    """Return ``one`` minus ``other``, two series over the same seeds; raised if these differ or are fewer than two."""
-    if len(one) < 2 or not one.index.sort_values().equals(other.index.sort_values()):
-        raise ValueError(f"one and other must share two seeds or more; got {list(one.index)} and {list(other.index)}")
-    return over_seeds(one - other)
-
-
 def over_seeds(differences: ArrayLike) -> Difference:
     """Return the mean of paired ``differences`` with Student's interval, which is NaN for fewer than two of them.
 
@@ -73,21 +66,20 @@ def gain(table: pd.DataFrame, value: Value, one: str, other: str) -> Difference:
     return over_seeds((of_defence(table, value, one) - of_defence(table, value, other)).dropna())
 
 
-def by_seed(table: pd.DataFrame, field: str, **where: object) -> pd.Series:
-    """Return ``field`` over the seeds, for the rows whose columns have the values ``where``."""
-    chosen = np.logical_and.reduce([table[name] == value for name, value in where.items()])
-    return table[chosen].set_index("seed")[field].sort_index()
-
-
 def below(percentiles: ArrayLike, level: float) -> float:
     """Return the share of a distribution below ``level``, from its percentiles (51,)."""
     values = np.asarray(percentiles, float)
     return float(np.interp(level, values, LEVELS, left=0.0, right=1.0))
 
 
+def quantile(percentiles: ArrayLike, level: float) -> float:
+    """Return the quantile of a distribution at ``level``, between its percentiles (51,)."""
+    return float(np.interp(level, LEVELS, np.asarray(percentiles, float)))
+
+
 def median(percentiles: ArrayLike) -> float:
     """Return the median of a distribution from its percentiles (51,)."""
-    return float(np.interp(0.5, LEVELS, np.asarray(percentiles, float)))
+    return quantile(percentiles, 0.5)
 
 
 def distance(one: ArrayLike, other: ArrayLike) -> float:

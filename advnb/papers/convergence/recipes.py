@@ -17,6 +17,7 @@ from advnb.attacks import pgd
 from advnb.balls import Linf
 from advnb.criterion import convergence, from_start
 from advnb.data import Dataset, Split, load
+from advnb.experiments import kept_folder
 from advnb.experiments.store import canonical
 from advnb.fold import fold
 from advnb.models import cifar_cnn, digits_cnn, mnist_cnn, wide_resnet
@@ -157,8 +158,8 @@ def trained(
     ``eps`` and ``attack`` replace what the recipe and :func:`make_defence` set; ``warm_up`` is a number of epochs on
     clean images before; ``bfloat16`` crafts in that precision; ``width`` scales the CNN, or is that of WRN-34 with
     ``network="wide_resnet"``. After the epochs at the shares ``stages`` of all, the history also has what
-    :func:`look_inside` measures. With ``keep`` the run is stored in the user's cache folder after every epoch, goes on
-    from there when it was killed, and is returned at once when it is complete.
+    :func:`look_inside` measures. With ``keep`` the run is stored in ``experiments.kept_folder`` after every epoch, goes
+    on from there when it was killed, and is returned at once when it is complete.
     """
     recipe = RECIPES[checks.choice("data", data, tuple(RECIPES))]
     recipe = recipe if eps is None else replace(recipe, eps=eps)
@@ -236,8 +237,6 @@ def _network(recipe: Recipe, name: str, width: float | None, seed: int) -> nn.Mo
 
 def _stored(identity: dict[str, Any]) -> Path:
     """Where a run is kept: named by its settings and by the code that decides what becomes of it."""
-    import pooch
-
     files = [PACKAGE / f"{name}.py" for name in DECIDES] + sorted(
         f for n in DECIDES for f in (PACKAGE / n).glob("*.py")
     )
@@ -245,4 +244,4 @@ def _stored(identity: dict[str, Any]) -> Path:
     for file in files:
         if file.exists():
             digest.update(file.read_bytes())
-    return Path(pooch.os_cache("advnb")) / "networks" / f"{digest.hexdigest()[:24]}.pt"
+    return kept_folder() / f"{digest.hexdigest()[:24]}.pt"

@@ -65,8 +65,9 @@ def evidence(claim, good):
 
 @pytest.mark.parametrize("claim", list(claims.PAGE), ids=lambda claim: claim.id)
 def test_every_condition_can_hold_and_can_fail(claim):
-    contradicts = (
-        claim.verdict == "not reproduced" or claim.id == "c-max.formed"
+    contradicts = claim.verdict == "not reproduced" or claim.id in (
+        "c-max.formed",
+        "autoattack.gap",
     )  # "can": in part, yet not as it is said
     for good in (False, True):
         text, numbers = claim.measure(*evidence(claim, good))

@@ -31,7 +31,7 @@ SMALL = {"data": "digits", "examples": 64, "epochs": 3, "batch": 32, "device": "
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("ADVNB_KEPT", str(tmp_path))
 
 
 @pytest.fixture(scope="module")

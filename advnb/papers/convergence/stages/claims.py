@@ -13,7 +13,7 @@ from scipy import stats
 
 from advnb.book.claims import Page
 from advnb.book.rounding import about
-from advnb.papers.convergence.paired import LEVELS, Difference, below, distance, gain, median, of_defence, over_seeds
+from advnb.papers.convergence.paired import Difference, below, distance, gain, median, of_defence, over_seeds, quantile
 from advnb.papers.convergence.tables.claims import BOTH, NAMES, RUNS, TRAINED, judged, lows, points, told
 from advnb.papers.convergence.tables.trials import STAGES
 
@@ -28,11 +28,6 @@ FIGURE_5 = {"standard": (1 / 12, 1 / 2, 5 / 6), "curriculum": (1 / 2, 3 / 4, 1.0
 def distributions(row: Any, field: str = "own_fosc") -> list[np.ndarray]:
     """Return the percentiles of FOSC at the three stages that Figure 5 shows for the row's defence."""
     return [np.asarray(row[field][STAGES.index(share)], float) for share in FIGURE_5[row["defence"]]]
-
-
-def quantile(percentiles: np.ndarray, level: float) -> float:
-    """Return the quantile at ``level``, between the stored percentiles."""
-    return float(np.interp(level, LEVELS, percentiles))
 
 
 @PAGE.claim(
