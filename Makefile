@@ -56,6 +56,7 @@ portable: $(READY) ## Test all of it under other processors and numbers of threa
 	$(BIN)/python tests/portable.py $(SETTINGS) $(if $(STEPS),--steps $(STEPS))
 
 lab: $(READY) ## Open the notebooks in JupyterLab
+	@$(BIN)/jupyter trust book/*.ipynb book/*/*.ipynb >/dev/null
 	$(BIN)/jupyter lab --notebook-dir=book
 
 notebooks: $(READY) ## Judge all claims, execute all notebooks in place, widget state kept
