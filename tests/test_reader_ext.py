@@ -20,6 +20,17 @@ def test_a_frame_leads_to_its_row():
     assert reader.link_frames("<p>no claim</p>", "toy/walks", "../claims.html") == "<p>no claim</p>"
 
 
+def test_a_row_of_a_group_leads_to_its_row():
+    row = (
+        '<tr class="advnb-row reproduced" id="claim-lemma-4.1"><th scope="row"><strong>Lemma 4.1</strong></th>'
+        '<td>a</td><td><p><strong class="verdict">Reproduced.</strong> b.</p></td></tr>'
+    )
+    page = reader.link_frames(f"{row}{row.replace('4.1', '4.5')}{FRAME}", "toy/walks", "../claims.html")
+    link = '<a class="to-ledger" href="../claims.html#toy-lemma-4.1" aria-label="In the ledger: Lemma 4.1">In the'
+    assert f"</strong> b. {link}" in page
+    assert page.count("to-ledger") == 3 and "#toy-lemma-4.5" in page and "#toy-lemma-4.2" in page
+
+
 def test_links_to_notebooks_that_are_pages_lead_to_the_pages():
     def linked(link):
         return reader.link_pages(f'<a href="{link}">', "book/toy/walks", {"book/toy/runs", "book/claims"})

@@ -16,7 +16,8 @@ A claim is declared once, in the module of its page, as a function from stored e
 
 The condition sees nothing but the numbers, by name, and is kept with them: a reader can see what would refute the
 claim. Everything is computed from stored runs alone, so the ledger is a pure function of ``book/results``
-(``advnb.book.ledger``) and a notebook shows a claim by its id: ``PAGE["figure-5.slope"]``.
+(``advnb.book.ledger``) and a notebook shows a claim by its id, as a frame: ``PAGE["figure-5.slope"]``; several that
+belong together share a table: ``PAGE.group("lemma-a.3", "lemma-a.4")``.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from advnb import checks
 from advnb.experiments.read import load, results_folder
 from advnb.experiments.store import plain
 
-__all__ = ["VERDICTS", "Claim", "Finding", "Measured", "Page", "Verdicts"]
+__all__ = ["VERDICTS", "Claim", "Finding", "Group", "Measured", "Page", "Verdicts"]
 
 VERDICTS = ("reproduced", "reproduced in part", "not reproduced", "vacuous here", "not run")
 """All verdicts there are; "vacuous here" is a bound that says nothing at any size that can be run."""
@@ -157,21 +158,47 @@ class Finding:
 
     def _repr_html_(self) -> str:
         claim, said = self.claim, html.escape
-        seeds = f", {self.seeds} seed{'s' if self.seeds > 1 else ''}" if self.seeds else ""
-        where = f" ({self.scale}{seeds})" if self.scale else ""
-        measured = f"<p><em>Measured</em>{where}: {said(_sentence(self.measured))}</p>" if self.measured else ""
-        numbers = ", ".join(f"{name} = {_short(value)}" for name, value in self.numbers.items())
-        condition = (
-            f"<details><summary>What would refute it</summary><p>The verdict stands while "
-            f"<code>{said(claim.condition)}</code>. Now {said(numbers)}.</p></details>"
-            if self.holds is not None
-            else ""
-        )
+        measured = f"<p><em>Measured</em>{self._where()}: {said(_sentence(self.measured))}</p>" if self.measured else ""
         return (
-            f'<div class="advnb-claim {claim.verdict.replace(" ", "-")}" id="claim-{claim.id}">'
+            f'<div class="advnb-claim {self.css}" id="claim-{claim.id}">'
             f"<p><strong>{said(claim.statement)}</strong> <em>says:</em> {said(_sentence(claim.says))}</p>{measured}"
+            f"{self._verdict()}{self._refuted_by()}</div>"
+        )
+
+    def row(self) -> str:
+        """Return the finding as a row of a :class:`Group`: with the anchor, the words and the folds of its frame."""
+        claim, said = self.claim, html.escape
+        where = f"<small>{self._where().strip(' ()').capitalize()}</small>" if self.scale else ""
+        return (
+            f'<tr class="advnb-row {self.css}" id="claim-{claim.id}"><th scope="row"><strong>{said(claim.statement)}'
+            f'</strong></th><td class="says">{said(_sentence(claim.says))}</td><td class="measured">'
+            f'{said(_sentence(self.measured))} {where}</td><td class="judged">{self._verdict()}{self._refuted_by()}'
+            "</td></tr>"
+        )
+
+    @property
+    def css(self) -> str:
+        """The verdict as the name of a class of the style sheet."""
+        return self.claim.verdict.replace(" ", "-")
+
+    def _where(self) -> str:
+        seeds = f", {self.seeds} seed{'s' if self.seeds > 1 else ''}" if self.seeds else ""
+        return f" ({self.scale}{seeds})" if self.scale else ""
+
+    def _verdict(self) -> str:
+        claim = self.claim
+        return (
             f'<p><strong class="verdict">{claim.verdict.capitalize()}{":" if claim.why else "."}</strong> '
-            f"{said(_sentence(claim.why))}</p>{condition}</div>"
+            f"{html.escape(_sentence(claim.why))}</p>"
+        )
+
+    def _refuted_by(self) -> str:
+        if self.holds is None:
+            return ""
+        numbers = ", ".join(f"{name} = {_short(value)}" for name, value in self.numbers.items())
+        return (
+            f"<details><summary>What would refute it</summary><p>The verdict stands while "
+            f"<code>{html.escape(self.claim.condition)}</code>. Now {html.escape(numbers)}.</p></details>"
         )
 
 
@@ -230,6 +257,15 @@ class Page:
         """Return the table of the page's verdicts, each linked to its frame."""
         return Verdicts(self.judge())
 
+    def group(self, *ids: str) -> Group:
+        """Return several claims, judged, which a notebook shows as one table: says, measured, verdict.
+
+        Raises ``ValueError`` if there are none, or for an id that the page has not, or has named already.
+        """
+        if not ids or len(set(ids)) < len(ids):
+            raise ValueError(f"ids must name at least one claim, and each once; got {ids!r}")
+        return Group([self[id] for id in ids])
+
     def check(self, results: Path | str | None = None) -> str:
         """Return the claims as text, ``claim | measured | holds``; raised (``AssertionError``) if any fails."""
         found = self.judge(results)
@@ -253,7 +289,7 @@ class Verdicts:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f'<tr class="{f.claim.verdict.replace(" ", "-")}"><td><a href="#claim-{f.claim.id}">'
+            f'<tr class="{f.css}"><td><a href="#claim-{f.claim.id}">'
             f"{html.escape(f.claim.statement)}</a></td><td>{html.escape(f.claim.says)}</td>"
             f'<td class="verdict">{f.claim.verdict}</td></tr>'
             for f in self.findings
@@ -263,6 +299,25 @@ class Verdicts:
             '<table class="advnb-table advnb-verdicts"><caption>What this page finds</caption><thead><tr>'
             f"<th>Statement</th><th>What the paper says</th><th>Verdict</th></tr></thead><tbody>{rows}</tbody>"
             "</table></div>"
+        )
+
+
+@dataclass(frozen=True)
+class Group:
+    """Claims that belong together, in one table in place of a frame each; made by :meth:`Page.group`."""
+
+    findings: Sequence[Finding]
+
+    def __repr__(self) -> str:
+        return "\n".join(map(repr, self.findings))
+
+    def _repr_html_(self) -> str:
+        names = html.escape(", ".join(f.claim.statement for f in self.findings))
+        heads = "".join(f'<th scope="col">{head}</th>' for head in ("Statement", "Says", "Measured", "Verdict"))
+        return (
+            f'<div class="advnb-scroll" role="region" tabindex="0" aria-label="{names}">'
+            f'<table class="advnb-table advnb-verdicts advnb-group"><thead><tr>{heads}</tr></thead>'
+            f"<tbody>{''.join(f.row() for f in self.findings)}</tbody></table></div>"
         )
 
 

@@ -1,6 +1,6 @@
 """What the built book adds for its readers to what notebooks have stored.
 
-A claim's frame leads to its row in the ledger, and links of HTML outputs to notebooks, which are right in JupyterLab,
+A claim's frame, or its row in a group, leads to its row in the ledger, and links of HTML outputs to notebooks, which are right in JupyterLab,
 lead to the pages made from them. Small faults of the HTML that other programs write are mended on the way.
 """
 
@@ -14,7 +14,8 @@ from sphinx.application import Sphinx
 
 LEDGER = "book/claims"
 FRAME = re.compile(
-    r'(?P<start><div class="advnb-claim [\w-]+" id="claim-(?P<id>[\w.-]+)"><p><strong>(?P<statement>.*?)</strong>.*?'
+    r'(?P<start><(?:div class="advnb-claim|tr class="advnb-row) [\w-]+" id="claim-(?P<id>[\w.-]+)">'
+    r'<(?:p|th scope="row")><strong>(?P<statement>.*?)</strong>.*?'
     r'<strong class="verdict">.*?)(?P<end></p>)',
     re.DOTALL,
 )
@@ -23,7 +24,7 @@ NOTEBOOK = re.compile(r'href="(?P<name>[\w./-]+)\.ipynb(?P<place>#[^"]*)?"')
 
 
 def link_frames(body: str, page: str, ledger: str) -> str:
-    """Let each claim's frame end its verdict with a link to its row; ``page`` is from the book's root."""
+    """Let each claim's frame, or row of a group, end its verdict with a link to its row; ``page`` is from the book's root."""
     chapter = page.partition("/")[0]
 
     def linked(frame: re.Match[str]) -> str:

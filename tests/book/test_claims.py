@@ -208,6 +208,33 @@ def test_the_table_of_verdicts_leads_to_the_frames(stored):
     assert repr(PAGE.verdicts()).splitlines()[3] == "Table 2: not run"
 
 
+def test_a_group_is_one_table_of_rows_with_the_anchors_of_frames(stored):
+    group = PAGE.group("lemma-4", "theorem-3.1.rate")
+    table = Text(group._repr_html_())
+    rows = [attributes for tag, attributes in table.tags if tag == "tr"][1:]
+    assert rows == [
+        {"class": "advnb-row not-reproduced", "id": "claim-lemma-4"},
+        {"class": "advnb-row reproduced-in-part", "id": "claim-theorem-3.1.rate"},
+    ]
+    assert [tag for tag, _ in table.tags].count("details") == 2
+    assert "Laptop, 5 seeds" in table.text and "Reproduced in part: on average over seeds & scales." in table.text
+    assert "The verdict stands while ten > five." in table.text and "two < three" in table.text
+    assert repr(group).splitlines()[0] == "Lemma 4: by 1 (not reproduced, holds)"
+
+
+def test_a_row_says_what_its_frame_says(stored):
+    finding = PAGE["theorem-3.1.rate"]
+    row, frame = Text(f"<table>{finding.row()}</table>").text, Text(finding._repr_html_()).text
+    for part in (finding.claim.says, finding.measured, finding.claim.why, finding.claim.condition):
+        assert part in row and part in frame
+
+
+@pytest.mark.parametrize("ids", [(), ("lemma-4", "lemma-4")])
+def test_a_group_names_each_claim_once(ids):
+    with pytest.raises(ValueError, match=r"ids must name at least one claim, and each once; got \("):
+        PAGE.group(*ids)
+
+
 def test_an_unknown_id_is_refused():
     with pytest.raises(ValueError, match=r"id must be one of 'figure-2', 'lemma-4', .*; got 'lemma-5'"):
         PAGE["lemma-5"]

@@ -373,13 +373,14 @@ def second_numbers(page: Visit) -> list[str]:
 
 
 def plain_verdicts(page: Visit) -> list[str]:
-    """Frames of claims whose edge and word do not share a colour of their own, or lack the link to the ledger."""
+    """Frames and rows of claims whose edge and word share no colour of their own, or without a link to the ledger."""
     return page(
-        "return [...document.querySelectorAll('.advnb-claim')].filter((frame) => {"
-        " const word = frame.querySelector('.verdict');"
+        "return [...document.querySelectorAll('.advnb-claim, .advnb-row')].filter((frame) => {"
+        " const word = frame.querySelector('strong.verdict');"
+        " const card = getComputedStyle(frame).borderLeftWidth === '4px' ? frame : frame.querySelector('.judged');"
         " const said = word.textContent.toLowerCase().replace(/[:.]/, '').replace(/ /g, '-');"
         " const named = frame.classList.contains(said);"
-        " const same = getComputedStyle(word).color === getComputedStyle(frame).borderLeftColor;"
+        " const same = getComputedStyle(word).color === getComputedStyle(card ?? frame).borderLeftColor;"
         " return !named || !frame.querySelector('a.to-ledger')"
         "  || (!same && !/vacuous|not-run/.test(frame.className)); }).map((frame) => frame.id)"
     )
