@@ -39,6 +39,9 @@ MAX_FRAMES = 60
 """Pictures one call may draw: at about 10 KB each, more would make a page slow to load."""
 
 MAX_PARAMETERS = 3
+BUTTONS = 4
+"""Up to so many values show at a glance; more take a slider or a menu."""
+
 DPI = 120  # 1.25 pixels a CSS pixel: sharper than 96 on a phone at about the same number of bytes
 COLOURS = 128
 PLAY_INTERVAL = 500  # milliseconds a picture
@@ -51,7 +54,7 @@ def explore(
     draw: Draw,
     choices: Mapping[str, Sequence[Any]],
     *,
-    alt: str,
+    alt: str | Callable[..., str],
     start: Mapping[str, Any] | None = None,
     labels: Mapping[str, str] | None = None,
     formats: Mapping[str, Callable[[Any], str]] | None = None,
@@ -67,10 +70,11 @@ def explore(
         ``draw(ax, **params)`` draws on the Axes that it is given; a function that has no parameter ``ax``
         makes and returns a Figure. It must depend on nothing but its parameters.
     choices
-        Values of one to three parameters, by name; numbers get a slider, anything else buttons or a menu.
-        All combinations are drawn, at most 60.
+        Values of one to three parameters, by name. Up to four values are buttons; more are a slider if they are
+        numbers and a menu if not. All combinations are drawn, at most 60.
     alt
-        What the pictures show, for those who do not see them; each picture adds its own parameter values.
+        What the pictures show, for those who do not see them: a text, or a function of the parameters that says
+        what is seen at their values; each picture adds the values themselves.
     start
         Values shown first; the first of ``choices`` where not given.
     labels
@@ -80,13 +84,13 @@ def explore(
     play
         The parameter that a play button steps through, if any.
     live
-        Ranges (low, high) of parameters that a reader with a kernel may set freely. Two whole numbers make a
-        slider of whole numbers. The built book hides this row.
+        Ranges (low, high) of parameters that a reader with a kernel may set freely; their picture takes the place
+        of the stored one. Two whole numbers make a slider of whole numbers. The built book hides this row.
     size
         A name in ``figures.SIZES`` or (width, height) in inches.
 
     Raises ``ValueError`` for unknown names or values, empty choices or too many pictures, before anything is
-    drawn, and ``RuntimeError`` naming the parameter values if ``draw`` fails.
+    drawn, and ``RuntimeError`` naming the parameter values if ``draw`` or ``alt`` fails.
     """
     spec = _Spec(draw, choices, alt, dict(labels or {}), dict(formats or {}), size)
     spec.check(play, live)
@@ -96,7 +100,7 @@ def explore(
     pictures = _pictures(spec, controls, first)
     parts = [widgets.VBox(rows).add_class("advnb-controls"), pictures.add_class("advnb-pictures")]
     if live:
-        parts.append(_live(spec, controls, live))
+        parts += _live(spec, controls, pictures, live)
     return widgets.VBox(parts).add_class("advnb-explore")
 
 
@@ -106,7 +110,7 @@ class _Spec:
 
     draw: Draw
     choices: Mapping[str, Sequence[Any]]
-    alt: str
+    alt: str | Callable[..., str]
     labels: dict[str, str]
     formats: dict[str, Callable[[Any], str]]
     size: str | tuple[float, float]
@@ -118,7 +122,7 @@ class _Spec:
 
     def check(self, play: str | None, live: Mapping[str, tuple[float, float]] | None) -> None:
         """Raise for anything that can be seen to be wrong without drawing."""
-        if not self.alt.strip():
+        if isinstance(self.alt, str) and not self.alt.strip():
             raise ValueError("alt must say what the pictures show, for readers who do not see them; got ''")
         _check_choices(self.choices)
         if isinstance(self.size, str):
@@ -166,17 +170,20 @@ class _Spec:
         return f"{value:g}" if _is_number(value) else str(value)
 
     def picture(self, params: Params) -> str:
-        """Draw one picture, as an ``<img>`` with its alt text and size; raised if ``draw`` fails."""
+        """Draw one picture, as an ``<img>`` with its alt text and size; raises if ``draw`` or ``alt`` fails."""
         said = ", ".join(f"{self.label(name)} {self.text(name, value)}" for name, value in params.items())
         inches = figures.size(self.size) if isinstance(self.size, str) else self.size
+        doing = "draw"
         try:
             png = render(self.draw, params, inches)
+            doing = "alt"
+            seen = self.alt if isinstance(self.alt, str) else self.alt(**params)
         except Exception as error:
-            raise RuntimeError(f"draw failed at {_call(params)}: {type(error).__name__}: {error}") from error
+            raise RuntimeError(f"{doing} failed at {_call(params)}: {type(error).__name__}: {error}") from error
         width, height = (round(96 * pixels / DPI) for pixels in _png_size(png))
         return (
             f'<img class="advnb-frame" width="{width}" height="{height}" '
-            f'style="max-width:100%;height:auto" alt="{html.escape(f"{self.alt} ({said})")}" '
+            f'style="max-width:100%;height:auto" alt="{html.escape(f"{seen} ({said})")}" '
             f'src="data:image/png;base64,{b64encode(png).decode()}">'
         )
 
@@ -228,7 +235,7 @@ def _check_range(name: str, bounds: Any) -> None:
 
 
 def _control(spec: _Spec, name: str, index: int) -> widgets.DOMWidget:
-    """A slider for numbers, a few buttons for short texts, a menu for the rest; all share ``index``."""
+    """Buttons for a few values, else a slider for numbers and a menu for the rest; all share ``index``."""
     values = spec.choices[name]
     texts = [spec.text(name, value) for value in values]
     longest = max(len(spec.label(other)) for other in spec.choices)
@@ -239,11 +246,11 @@ def _control(spec: _Spec, name: str, index: int) -> widgets.DOMWidget:
         "tooltip": "",  # the label's hover text would read "null" without
         "style": {"description_width": f"{0.6 * longest:.1f}em"},
     }
-    if all(map(_is_number, values)):
-        return widgets.SelectionSlider(layout=widgets.Layout(width="100%", max_width="32em"), **options)
-    if len(values) <= 4 and sum(map(len, texts)) <= 40:
+    if len(values) <= BUTTONS:
         options["style"] |= {"button_width": "auto"}
         return widgets.ToggleButtons(**options)
+    if all(map(_is_number, values)):
+        return widgets.SelectionSlider(layout=widgets.Layout(width="100%", max_width="32em"), **options)
     return widgets.Dropdown(layout=widgets.Layout(width="max-content", max_width="100%"), **options)
 
 
@@ -275,9 +282,12 @@ def _pictures(spec: _Spec, controls: Mapping[str, widgets.DOMWidget], first: Map
 
 
 def _live(
-    spec: _Spec, controls: Mapping[str, widgets.DOMWidget], live: Mapping[str, tuple[float, float]]
-) -> widgets.Widget:
-    """Inputs over whole ranges, computed by the kernel; no picture before one is moved."""
+    spec: _Spec,
+    controls: Mapping[str, widgets.DOMWidget],
+    stored: widgets.Widget,
+    live: Mapping[str, tuple[float, float]],
+) -> list[widgets.Widget]:
+    """The picture that takes the place of the stored ones once an input is moved, and the row of inputs."""
     inputs = {name: _live_input(spec, name, *bounds, controls.get(name)) for name, bounds in live.items()}
     picture = widgets.HTML(layout=widgets.Layout(display="none"))
 
@@ -288,18 +298,23 @@ def _live(
             picture.value = spec.picture(params)
         except RuntimeError as error:  # a callback's exception would vanish into the kernel's log
             picture.value = f'<p role="alert">{html.escape(str(error))}</p>'
-        picture.layout.display = None
+        stored.layout.display, picture.layout.display = "none", None
 
-    def follow(change: object) -> None:
-        if picture.layout.display is None:
-            show(change)
+    def follow(name: str) -> None:
+        if stored.layout.display != "none":
+            return
+        chosen, before = spec.choices[name][controls[name].index], picture.value
+        if name in inputs:
+            inputs[name].value = chosen  # which shows it, unless the input was there already
+        if picture.value == before:
+            show(None)
 
     for control in inputs.values():
         control.observe(show, "value")
-    for control in controls.values():
-        control.observe(follow, "index")
+    for name, control in controls.items():
+        control.observe(lambda _, name=name: follow(name), "index")
     heading = widgets.HTML("<b>Any value, computed by the kernel</b>")
-    return widgets.VBox([heading, *inputs.values(), picture]).add_class("advnb-live-only")
+    return [picture, widgets.VBox([heading, *inputs.values()]).add_class("advnb-live-only")]
 
 
 def _live_input(

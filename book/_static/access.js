@@ -1,7 +1,8 @@
 /* What the theme leaves out for keyboards and screen readers.
 
-   The keyboard must reach what scrolls by itself; the theme sees to code and outputs, this to formulas and tables. And
-   a control's name must hold the words that it shows, where the theme gives it another or none. */
+   The keyboard must reach what scrolls by itself; the theme sees to code and outputs, this to formulas and tables. A
+   control's name must hold the words that it shows, where the theme gives it another or none. And who moves a slider
+   without seeing its picture hears what the picture now shows. */
 (() => {
   "use strict";
 
@@ -42,6 +43,28 @@
     const start = document.querySelector(".sidebar-primary-items__start");
     if (start) Object.assign(start, { role: "navigation", ariaLabel: "Book" });
   };
+
+  /* The new picture's alt text, once the reader has stopped moving; a picture that plays by itself stays silent. */
+  const announce = (explore) => {
+    const shown = [...explore.querySelectorAll("img.advnb-frame")].find((image) => image.checkVisibility());
+    let region = explore.querySelector(":scope > [aria-live]");
+    if (!region) {
+      region = document.createElement("p");
+      Object.assign(region, { className: "visually-hidden", ariaLive: "polite" });
+      explore.append(region);
+    }
+    if (shown && region.textContent !== shown.alt) region.textContent = shown.alt;
+  };
+  let moving = 0;
+  let held = null; // a drag may end beside its slider
+  const moved = ({ type, target }) => {
+    const control = (type === "pointerup" && held) || target.closest?.(".advnb-controls");
+    held = type === "pointerdown" ? control : null;
+    if (!control || target.closest?.(".widget-play")) return;
+    clearTimeout(moving);
+    if (type !== "pointerdown") moving = setTimeout(announce, 400, control.closest(".advnb-explore"));
+  };
+  for (const type of ["pointerdown", "pointerup", "keyup", "change"]) document.addEventListener(type, moved, true);
 
   let waiting = 0;
   const soon = () => {

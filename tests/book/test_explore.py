@@ -143,11 +143,13 @@ def test_a_function_may_make_its_own_figure_and_leaves_none_open():
     assert plt.get_fignums() == before
 
 
-def test_numbers_slide_words_are_buttons_and_many_words_are_a_menu():
-    choices = {"eps": [1, 2], "attack": ["a", "b"], "name": list("abcde")}
-    made = controls(quick(lambda ax, eps, attack, name: draw(ax, eps), choices))
+def test_few_values_are_buttons_more_numbers_a_slider_and_more_words_a_menu():
+    choices = {"eps": range(5), "few": [1, 2, 3, 4], "name": ["a", "b"]}
+    made = controls(quick(lambda ax, eps, few, name: draw(ax, eps), choices))
     kinds = {name: type(control).__name__ for name, control in made.items()}
-    assert kinds == {"eps": "SelectionSlider", "attack": "ToggleButtons", "name": "Dropdown"}
+    assert kinds == {"eps": "SelectionSlider", "few": "ToggleButtons", "name": "ToggleButtons"}
+    made = controls(quick(lambda ax, name: draw(ax, 1), {"name": list("abcde")}))
+    assert type(made["name"]).__name__ == "Dropdown"
     made = controls(quick(lambda ax, on: draw(ax, 1), {"on": [True, False]}))
     assert type(made["on"]).__name__ == "ToggleButtons"
 
@@ -168,7 +170,18 @@ def test_alt_text_is_escaped():
     assert 'alt="a &lt; b, &quot;quoted&quot; (eps 1)"' in shown(box)
 
 
-def test_play_is_linked_to_its_slider():
+def test_alt_text_may_state_what_is_seen_at_each_value():
+    box = quick(draw, {"eps": [1, 2]}, alt=lambda eps: f"The loss is {eps**2}")
+    assert 'alt="The loss is 1 (eps 1)"' in shown(box)
+    assert 'alt="The loss is 4 (eps 2)"' in shown(box, eps=1)
+
+
+def test_an_alt_text_that_fails_names_its_parameters():
+    with pytest.raises(RuntimeError, match=r"alt failed at eps=0: ZeroDivisionError: "):
+        quick(draw, {"eps": [0]}, alt=lambda eps: f"{1 / eps}")
+
+
+def test_play_is_linked_to_its_control():
     box = quick(draw, CHOICES, play="eps", start={"eps": 0.1})
     (player,) = [w for w in tree(box) if isinstance(w, widgets.Play)]
     assert (player.value, player.min, player.max) == (1, 0, 2)
@@ -177,21 +190,36 @@ def test_play_is_linked_to_its_slider():
 
 
 def live_row(box):
-    row = box.children[2]
+    stored, picture, row = box.children[1:]
     assert "advnb-live-only" in row._dom_classes
-    return row.children[1:-1], row.children[-1]
+    assert (stored.layout.display == "none") == (picture.layout.display is None), "one picture, and only one"
+    return row.children[1:], picture
 
 
-def test_a_kernel_draws_any_value_with_the_other_controls_as_they_stand():
+def test_a_kernel_draws_any_value_in_place_of_the_stored_picture():
     box = quick(draw, CHOICES, live={"eps": (0.0, 1.0)})
     (slider,), picture = live_row(box)
     assert isinstance(slider, widgets.FloatSlider) and slider.value == 0.0
     assert picture.value == "" and picture.layout.display == "none"
+    controls(box)["attack"].index = 1
+    assert picture.value == "", "the stored pictures do until an input is moved"
     slider.value = 0.625
-    assert "(eps 0.625, attack fgsm)" in picture.value and picture.layout.display is None
+    live_row(box)
+    assert "(eps 0.625, attack pgd)" in picture.value and picture.layout.display is None
+    assert np.asarray(png(picture.value)).std() > 0
+
+
+def test_a_live_picture_follows_every_control():
+    box = quick(draw, CHOICES, live={"eps": (0.0, 1.0)})
+    (slider,), picture = live_row(box)
+    slider.value = 0.625
     controls(box)["attack"].index = 1
     assert "(eps 0.625, attack pgd)" in picture.value
-    assert np.asarray(png(picture.value)).std() > 0
+    controls(box)["eps"].index = 2
+    assert slider.value == 0.25 and "(eps 0.25, attack pgd)" in picture.value
+    slider.value = 0.1
+    controls(box)["eps"].index = 1
+    assert "(eps 0.1, attack pgd)" in picture.value
 
 
 def test_live_may_set_a_parameter_that_has_no_choices():

@@ -92,14 +92,27 @@ def test_buttons_change_the_picture(page):
 @pytest.mark.shows("Play")
 def test_play_plays(page):
     for explore, play in all_of(page, ".widget-play"):
-        slider = play.find_element(By.XPATH, "./following-sibling::*")
-        slider.find_element(By.CSS_SELECTOR, "[role=slider]").send_keys(Keys.HOME)
+        control = play.find_element(By.XPATH, "./following-sibling::*")
+        first = control.find_elements(By.CSS_SELECTOR, "[role=slider]") or control.find_elements(By.TAG_NAME, "button")
+        first[0].send_keys(Keys.HOME, Keys.ENTER)
         before = probes.picture(explore)
         start, stop = play.find_elements(By.TAG_NAME, "button")[:2]
         start.click()
         changed = lambda _, e=explore, b=before: probes.picture(e) != b  # noqa: E731
         WebDriverWait(page.browser, 5, 0.05).until(changed)
         stop.click()
+
+
+@pytest.mark.shows("SelectionSlider")
+def test_what_a_slider_has_changed_is_announced(page):
+    for explore, slider in all_of(page, ".widget-slider"):
+        handle = slider.find_element(By.CSS_SELECTOR, "[role=slider]")
+        for key in (Keys.END, Keys.HOME):
+            handle.send_keys(key)
+            address = probes.picture(explore)
+            alt = page("return arguments[0].querySelector(`img[src='${arguments[1]}']`).alt", explore, address)
+            said = "return arguments[0].querySelector(':scope > [aria-live=polite]')?.textContent"
+            WebDriverWait(page.browser, 3, 0.1).until(lambda _, e=explore, a=alt: page(said, e) == a)
 
 
 @pytest.mark.shows("SelectionSlider")
