@@ -23,8 +23,8 @@ from advnb.experiments import Experiment, Tolerance
 from advnb.models import digits_cnn
 from advnb.training import Defence, Standard, Unsecured, fit
 
-__all__ = ["EPS", "GRID", "LESSON", "PAGE", "Scaled", "draw_belief", "draw_sweep", "draw_traces", "masking", "sweep",
-           "train"]  # fmt: skip
+__all__ = ["EPS", "GRID", "LESSON", "PAGE", "Scaled", "draw_belief", "draw_sweep", "draw_traces", "masking",
+           "say_belief", "sweep", "train"]  # fmt: skip
 
 PAGE = Page("primer", title="Primer")
 
@@ -239,13 +239,27 @@ def draw_traces(ax: Axes, label: str, steady: Tensor, shrinking: Tensor, example
     ax.set(xlabel="PGD step", ylabel=label, xticks=range(0, len(steady), 10))
 
 
-def draw_belief(axes: list[Axes], model: nn.Module, x: Tensor, y: Tensor, eps: float, step: int) -> None:
-    """Draw one digit (1, 1, h, w) after ``step`` steps of PGD, its perturbation, and the class probabilities."""
+def attacked(model: nn.Module, x: Tensor, y: Tensor, eps: float, step: int) -> tuple[Tensor, Tensor]:
+    """Return one digit (1, 1, h, w) after ``step`` steps of PGD from a fixed start, and its class probabilities."""
     ball = Linf(eps)
     begin = ball.sample(x, generator=torch.Generator().manual_seed(0))
     point = begin if step == 0 else pgd(model, x, y, ball, steps=step, start=begin)
     with torch.no_grad():
-        probability = model(point).softmax(1)[0]
+        return point, model(point).softmax(1)[0]
+
+
+def say_belief(model: nn.Module, x: Tensor, y: Tensor, eps: float, step: int) -> str:
+    """Say what :func:`draw_belief` shows."""
+    _, probability = attacked(model, x, y, eps, step)
+    return (
+        f"A {int(y[0])}, to which the network gives a probability of {probability[y[0]]:.2f}; "
+        f"its first choice is {int(probability.argmax())}"
+    )
+
+
+def draw_belief(axes: list[Axes], model: nn.Module, x: Tensor, y: Tensor, eps: float, step: int) -> None:
+    """Draw one digit (1, 1, h, w) after ``step`` steps of PGD, its perturbation, and the class probabilities."""
+    point, probability = attacked(model, x, y, eps, step)
     figures.show_images(axes[0], point, titles=[f"step {step}"])
     figures.show_images(axes[1], point - x, titles=["perturbation"], limits=(-eps, eps), cmap="PuOr")
     meaning = ["clean" if label == int(y[0]) else "adversarial" for label in range(len(probability))]

@@ -105,13 +105,13 @@ def test_play_plays(page):
 
 @pytest.mark.shows("SelectionSlider")
 def test_what_a_slider_has_changed_is_announced(page):
+    said = "return arguments[0].querySelector(':scope > [aria-live=polite]')?.textContent"
     for explore, slider in all_of(page, ".widget-slider"):
         handle = slider.find_element(By.CSS_SELECTOR, "[role=slider]")
         for key in (Keys.END, Keys.HOME):
             handle.send_keys(key)
             address = probes.picture(explore)
             alt = page("return arguments[0].querySelector(`img[src='${arguments[1]}']`).alt", explore, address)
-            said = "return arguments[0].querySelector(':scope > [aria-live=polite]')?.textContent"
             WebDriverWait(page.browser, 3, 0.1).until(lambda _, e=explore, a=alt: page(said, e) == a)
 
 

@@ -236,6 +236,11 @@ class TestDrawings:
         at = path[(path["example"] == 2) & (path["step"] == 3)].iloc[0]
         assert dots == [[3, at["raw"]], [3, at["box"]], [3, at["loss"]]]
         assert sum(bar.get_height() for bar in axes[1].patches) == pytest.approx(1)
+        heights, label = [bar.get_height() for bar in axes[1].patches], int(split.y[2])
+        said = drawings.say_story(model, split, points, path, example=2, step=3)
+        assert said.startswith(f"A {label}, to which the network gives a probability of {heights[label]:.2f};")
+        assert f"first choice is {np.argmax(heights)}. FOSC is {at['raw']:.2g}, within" in said
+        assert said.endswith(f"the box {at['box']:.2g}, and the loss {at['loss']:.2g}")
 
     def test_stored_tables_go_by_their_names(self):
         found = drawings.stored(partial("{}".format))

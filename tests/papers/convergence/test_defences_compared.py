@@ -204,6 +204,8 @@ class TestDrawings:
         ax = Figure().subplots()
         stages.draw_epoch(ax, as_printed("mnist"), "dynamic", 1 / 2)
         assert len(ax.lines) == 2 and ax.get_title() == "Dynamic, epoch 10 of 20"
+        median = np.median(stages.pooled(as_printed("mnist"), "dynamic", 1 / 2))
+        assert f"met in training is {median:.2g}," in stages.say_epoch(as_printed("mnist"), "dynamic", 1 / 2)
 
     def test_every_network_is_a_point(self):
         ax = Figure().subplots()

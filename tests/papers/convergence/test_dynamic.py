@@ -142,3 +142,6 @@ def test_an_epoch_has_its_steps_and_its_threshold(spent):
     assert [bar.get_height() for bar in left.patches] == pytest.approx(claims.epochs_of(spent, "taken").mean(0)[1])
     assert right.lines[1].get_xdata()[0] == pytest.approx(0.25, abs=0.01)
     assert right.lines[1].get_label() == "c_t = 0.25"
+    mean = sum(bar.get_height() * (k + 1) for k, bar in enumerate(left.patches))
+    said = drawings.say_epoch(2, "dynamic", spent)
+    assert said.startswith(f"The examples take {mean:.1f} steps on average") and said.endswith("rest below c_t, 0.25")

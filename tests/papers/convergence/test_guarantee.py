@@ -180,6 +180,11 @@ class TestDrawings:
         assert quiet + noise + floor == pytest.approx(found["bound that follows"])
         assert (quiet, floor) == pytest.approx((0.04, 0.02))
 
+    def test_the_alternative_text_says_which_bound_is_kept(self):
+        said = drawings.say_terms(10, 0.0, 0.01, runs_of_theorem_1())
+        assert said.startswith("The mean squared gradient, 0.21, breaks the printed bound, 0.05;")
+        assert said.endswith("follows is 0.42")
+
     def test_every_term_has_a_bar_on_one_axis(self, ax):
         drawings.draw_terms(ax, 10, 0.0, 0.01, runs_of_theorem_1())
         ends = [bar.get_x() + bar.get_width() for bar in ax.patches]

@@ -112,14 +112,30 @@ def stories(path: pd.DataFrame, steps: int = STEPS) -> dict[str, int]:
     return {name: int(row.index.to_numpy()[0]) for name, row in chosen.items()}
 
 
+def beliefs(model: nn.Module, point: Tensor) -> Tensor:
+    """Return the class probabilities (classes,) of one image (c, h, w)."""
+    with torch.no_grad():
+        probability: Tensor = model(point[None]).softmax(1)[0]
+    return probability
+
+
+def say_story(model: nn.Module, split: Split, points: Tensor, path: pd.DataFrame, example: int, step: int) -> str:
+    """Say what :func:`draw_story` shows."""
+    belief, label = beliefs(model, points[step, example]), int(split.y[example])
+    now = {name: paths(path, name, STEPS)[example].to_numpy()[step] for name in ("raw", "box", "loss")}
+    return (
+        f"A {label}, to which the network gives a probability of {belief[label]:.2f}; its first choice is "
+        f"{int(belief.argmax())}. FOSC is {now['raw']:.2g}, within the box {now['box']:.2g}, "
+        f"and the loss {now['loss']:.2g}"
+    )
+
+
 def draw_story(
     axes: Sequence[Axes], model: nn.Module, split: Split, points: Tensor, path: pd.DataFrame, example: int, step: int
 ) -> None:
     """Draw one digit (of ``measures.along``) at one step: the image, the beliefs, and FOSC and loss along the way."""
     figures.show_images(axes[0], points[step, example : example + 1], titles=[f"step {step}"])
-    with torch.no_grad():
-        belief = model(points[step, example : example + 1]).softmax(1)[0]
-    label = int(split.y[example])
+    belief, label = beliefs(model, points[step, example]), int(split.y[example])
     colours = [figures.COLOURS["clean" if k == label else "adversarial"] for k in range(len(belief))]
     axes[1].bar(range(len(belief)), belief, color=colours)
     axes[1].set(ylim=(0, 1), xticks=range(len(belief)), ylabel="probability", xlabel="class (blue: the true one)")

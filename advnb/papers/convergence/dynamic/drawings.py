@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -93,12 +94,24 @@ def _reach(runs: pd.DataFrame, variants: Sequence[str], field: str) -> tuple[flo
     return min(each.min(), 0) * 1.3 - 0.02, max(each.max(), 0) * 1.3 + 0.02
 
 
+def of_epoch(epoch: int, rule: str, runs: pd.DataFrame) -> list[Any]:
+    """Return an epoch's shares of examples that take 1 .. K steps, its levels of FOSC, and c_t; means over seeds."""
+    return [epochs_of(runs, name, rule).mean(0)[epoch - 1] for name in ("taken", "fosc", "c_t")]
+
+
+def say_epoch(epoch: int, rule: str, runs: pd.DataFrame) -> str:
+    """Say what :func:`draw_epoch` shows."""
+    taken, fosc, c_t = of_epoch(epoch, rule, runs)
+    steps = float(np.arange(1, len(taken) + 1) @ taken / taken.sum())
+    below = float(np.interp(c_t, fosc, LEVELS, left=0.0, right=1.0))
+    return f"The examples take {steps:.1f} steps on average, and {below:.0%} of them rest below c_t, {c_t:.2g}"
+
+
 def draw_epoch(epoch: int, rule: str, runs: pd.DataFrame) -> Figure:
     """Return a figure of one epoch: how many steps the examples take, and where their FOSC is against c_t."""
     figure = Figure(figsize=figures.size("wide"), layout="constrained")
     left, right = figure.subplots(1, 2)
-    taken, fosc = (epochs_of(runs, name, rule).mean(0)[epoch - 1] for name in ("taken", "fosc"))
-    c_t = epochs_of(runs, "c_t", rule).mean(0)[epoch - 1]
+    taken, fosc, c_t = of_epoch(epoch, rule, runs)
     left.bar(np.arange(1, len(taken) + 1), taken, color=figures.COLOURS["measured"])
     left.set(xlabel="steps taken", ylabel="share of the examples", ylim=(0, 1), xticks=np.arange(1, len(taken) + 1))
     right.plot(fosc, LEVELS, color=figures.COLOURS["measured"], label="examples")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from advnb.book import figures
 from advnb.statistics import aggregate
 
-__all__ = ["draw_bounds", "draw_descents", "draw_kinks", "draw_lemma_2", "draw_terms", "draw_two_maxima"]
+__all__ = ["draw_bounds", "draw_descents", "draw_kinks", "draw_lemma_2", "draw_terms", "draw_two_maxima", "say_terms"]
 
 TERMS = {"measured": "measured", "printed": "printed bound", "mended": "bound that follows"}
 LOOKS = dict(zip(TERMS, ("measured", "paper", "bound"), strict=True))
@@ -64,6 +64,16 @@ def draw_terms(ax: Axes, T: int, noise: float, delta: float, runs: pd.DataFrame)
     ax.set_yticks(range(len(found)), list(found))
     ax.invert_yaxis()
     ax.grid(False, axis="y")
+
+
+def say_terms(T: int, noise: float, delta: float, runs: pd.DataFrame) -> str:
+    """Say what :func:`draw_terms` shows."""
+    measured, printed, mended = list(terms(runs, T, noise, delta).values())[: len(TERMS)]
+    verdict = "keeps" if measured <= printed else "breaks"
+    return (
+        f"The mean squared gradient, {measured:.2g}, {verdict} the printed bound, {printed:.2g}; the bound that "
+        f"follows is {mended:.2g}"
+    )
 
 
 def draw_descents(ax: Axes, squares: Mapping[float, NDArray[np.float64]], floors: Mapping[float, float]) -> None:

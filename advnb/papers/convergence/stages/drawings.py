@@ -64,6 +64,12 @@ def draw_epoch(ax: Axes, table: pd.DataFrame, defence: str, share: float) -> Non
     ax.legend()
 
 
+def say_epoch(table: pd.DataFrame, defence: str, share: float) -> str:
+    """Say what :func:`draw_epoch` shows."""
+    own, strong = (np.median(pooled(table, defence, share, field)) for field in ("own_fosc", "pgd_fosc"))
+    return f"The median FOSC of the examples met in training is {own:.2g}, and of those under PGD-10 {strong:.2g}"
+
+
 def draw_alignment(ax: Axes, table: pd.DataFrame) -> None:
     """Draw every network: its median FOSC under PGD-10 after training against its accuracy under PGD-20."""
     for name in TRAINED:
