@@ -19,7 +19,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy.signal import find_peaks
 from torch import Tensor
 
 from advnb import checks
@@ -68,6 +71,34 @@ class CirclePoints:
     def crosses(self) -> bool:
         """Whether the target y is taken by f on the circle: assumption 3 of section 2 then fails."""
         return bool(self.crossing.any())
+
+    def deep(self, level: float) -> int:
+        """Number of local minima whose :func:`prominences` exceed ``level``, a share of the range of L on the circle.
+
+        Both conventions have the same number. At ``level`` 0 it is ``minima``.
+        """
+        return int((prominences(self.value) > level).sum()) if level else self.minima
+
+    def deep_in_f(self, level: float) -> int:
+        """Return the same for the output f alone, which is what a target out of its reach would leave."""
+        values = self.f[~self.crossing]
+        return int((prominences(values) > level).sum()) if level else len(values) // 2
+
+
+def prominences(values: ArrayLike) -> NDArray[np.float64]:
+    """Return how far a periodic function rises around each of its local minima, as shares of its range, descending.
+
+    ``values`` (k,) are samples in order of the angle; between critical points a function is monotone, so that their
+    values are all it takes. The prominence of a minimum is the height of the lower of the two passes that separate it
+    from deeper ones, above it; that of the deepest is the whole range, a share of 1. Raised for a constant.
+    """
+    sample = np.asarray(values, float)
+    low, high = sample.min(), sample.max()
+    if not low < high:
+        raise ValueError(f"values must not all be equal: a constant has no minima; got {len(sample)} times {low:g}")
+    turned = np.roll(sample, -int(sample.argmax()))
+    _, found = find_peaks(-np.append(turned, high), prominence=0)
+    return np.sort(found["prominences"] / (high - low))[::-1]
 
 
 def at_angle(problem: Problem, theta: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from advnb import checks
-from advnb.attacks import Trace, ascend
+from advnb.attacks import Direction, Trace, ascend
 from advnb.papers.dynamics.problem import Problem
 
 StepSize = float | Callable[[int], float]
@@ -38,12 +38,12 @@ class Path:
         return self.delta[-1]
 
 
-def pgd(problem: Problem, start: Tensor, *, steps: int, step_size: StepSize) -> Path:
+def pgd(problem: Problem, start: Tensor, *, steps: int, step_size: StepSize, direction: Direction = "gradient") -> Path:
     """delta_{t+1} = P_B(0, eps)[delta_t - eta_t dL(delta_t)], the iteration of sections 2 and 3, with its whole path.
 
     ``start`` (n, d) lies in the ball, or (nets, n, d) for a stack, whose paths then come as (steps + 1, nets
-    * n, d). ``step_size`` is eta, or a function of t for a schedule (Corollary 3.1). Raises ValueError if a
-    start is outside.
+    * n, d). ``step_size`` is eta, or a function of t for a schedule (Corollary 3.1). ``direction="steepest"``
+    divides dL by its norm, so that ``step_size`` is a length. Raises ValueError if a start is outside.
     """
     checks.count("steps", steps)
     if not callable(step_size):
@@ -56,6 +56,7 @@ def pgd(problem: Problem, start: Tensor, *, steps: int, step_size: StepSize) -> 
         value, gradient = problem.value_and_gradient(points.reshape(start.shape))
         return -value.flatten(), -gradient.reshape(points.shape)
 
+    checks.choice("direction", direction, ("gradient", "steepest"))
     flat = start.reshape(-1, problem.d)
     _, trace = ascend(
         uphill,
@@ -64,7 +65,7 @@ def pgd(problem: Problem, start: Tensor, *, steps: int, step_size: StepSize) -> 
         start=flat,
         steps=steps,
         step_size=step_size,
-        direction="gradient",
+        direction=direction,
         trace="x",
     )
     return _path(trace)
