@@ -1,11 +1,12 @@
 """Deng, He, Huang and Su (ICML 2020): how projected gradient ascent finds an adversary.
 
 ``problem`` has the adversary's objective and its closed-form derivatives, ``circle`` the exact count of its
-minima for d = 2, ``sphere`` Newton's method and counting for d > 2, ``descent`` the paper's projected
-gradient iteration, ``lemmas`` the quantities that the lemmas speak of. ``convergence`` and ``counts`` hold
-the trials, ``runs`` the experiments made of them, ``fits`` exponents with intervals.
+minima for d = 2, ``bounds`` what is proved of the network's derivatives on the whole ball, ``sphere`` Newton's
+method and counting for d > 2, ``descent`` the paper's projected gradient iteration, ``lemmas`` the quantities
+that the lemmas speak of. Each page has a module of its name with its trials, claims and drawings.
 """
 
+from advnb.papers.dynamics.bounds import BallBounds, ball_bounds, certified_radius, expand, optimised, proved_extrema
 from advnb.papers.dynamics.circle import CirclePoints, at_angle, circle_points, count_minima
 from advnb.papers.dynamics.descent import Path, pgd, schedule_condition, shrinking
 from advnb.papers.dynamics.lemmas.quantities import (
@@ -37,6 +38,7 @@ from advnb.statistics import Exponent, exponent, wilson
 __all__ = [
     "CONVENTIONS",
     "SCALAR_LOSSES",
+    "BallBounds",
     "Census",
     "CirclePoints",
     "Exponent",
@@ -45,7 +47,9 @@ __all__ = [
     "ScalarLoss",
     "SpherePoints",
     "at_angle",
+    "ball_bounds",
     "ball_constants",
+    "certified_radius",
     "chord_terms",
     "circle_points",
     "cosine",
@@ -53,6 +57,7 @@ __all__ = [
     "critical_points",
     "descend_sphere",
     "draw",
+    "expand",
     "exponent",
     "from_net",
     "in_ball",
@@ -61,9 +66,11 @@ __all__ = [
     "newton",
     "normal_part",
     "on_sphere",
+    "optimised",
     "pgd",
     "printed_bound",
     "projection_error",
+    "proved_extrema",
     "schedule_condition",
     "shrinking",
     "stack",
