@@ -17,7 +17,8 @@ from scipy import stats
 from advnb import checks
 
 __all__ = [
-    "Exponent", "Statistic", "aggregate", "bootstrap", "crossing", "exponent", "resampled", "thresholds", "wilson",
+    "Exponent", "Statistic", "aggregate", "bootstrap", "crossing", "exponent", "median_interval", "resampled",
+    "thresholds", "wilson",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -58,6 +59,20 @@ def resampled(
     ]
     low, high = np.quantile(np.array(drawn), (0.025, 0.975), axis=0)
     return low, high
+
+
+def median_interval(values: ArrayLike, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Return two of ``values`` (n,) between which the median of their distribution lies, whatever that is.
+
+    Order statistics, so infinite values are allowed. (NaN, NaN) where no two of them reach the ``confidence``, as for
+    fewer than six values at 95 percent, and if any is NaN.
+    """
+    sample = np.asarray(values, float)
+    checks.number("confidence", confidence, lambda v: 0 < v < 1, "lie between 0 and 1")
+    if len(sample) < 2 or np.isnan(sample).any():
+        return float("nan"), float("nan")
+    found = stats.quantile_test(sample, p=0.5).confidence_interval(confidence)
+    return float(found.low), float(found.high)
 
 
 def wilson(successes: int, trials: int, *, confidence: float = 0.95) -> tuple[float, float]:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from advnb import statistics
-from advnb.statistics import aggregate, bootstrap, crossing, exponent, resampled, thresholds, wilson
+from advnb.statistics import aggregate, bootstrap, crossing, exponent, median_interval, resampled, thresholds, wilson
 
 # intervals
 
@@ -29,6 +29,18 @@ def test_the_bootstrap_is_seeded_and_takes_any_statistic():
 
 def test_there_is_no_bootstrap_of_one_value_or_of_infinite_ones():
     assert np.isnan([bootstrap([1.0]), bootstrap([1.0, np.nan]), bootstrap([1.0, np.inf])]).all()
+
+
+def test_the_interval_of_a_median_is_made_of_order_statistics_and_covers_it():
+    assert median_interval([*range(1, 10), math.inf]) == (2, 9)  # P(at most 1 of 10 below the median) = 11/1024
+    assert median_interval([1, 2, 3, 4, 5, math.inf]) == (1, math.inf)  # 2 / 64 < 5%
+    assert all(map(math.isnan, median_interval([1, 2, 3, 4, 5]))) and all(
+        map(math.isnan, median_interval([math.nan] * 9))
+    )
+    drawn = np.random.default_rng(0).exponential(size=(400, 10))
+    intervals = np.array([median_interval(row) for row in drawn])
+    inside = (intervals[:, 0] <= math.log(2)) & (math.log(2) <= intervals[:, 1])
+    assert inside.mean() >= 0.95
 
 
 def test_rows_are_resampled_within_their_group():
@@ -56,6 +68,8 @@ def test_wilsons_interval_covers_and_refuses():
 
 @pytest.mark.parametrize("confidence", [0, 1, 95, math.nan])
 def test_a_wrong_confidence_is_refused(confidence):
+    with pytest.raises(ValueError, match="confidence must"):
+        median_interval([1.0, 2.0], confidence=confidence)
     table = pd.DataFrame({"seed": [0], "d": [2], "x": [3.0]})
     with pytest.raises(ValueError, match=f"confidence must lie between 0 and 1; got {confidence}"):
         aggregate(table, "d", "x", confidence=confidence)

@@ -23,12 +23,13 @@ from advnb.book.rounding import about
 from advnb.experiments import Experiment, Tolerance
 from advnb.gradients import frozen, loss_and_gradient
 from advnb.papers.dynamics.images import RATIOS, SCALES
-from advnb.papers.dynamics.images.escape import CONSTANT, RELATIVE, SETTLE, STEPS, rounded, start_from
+from advnb.papers.dynamics.images.escape import CONSTANT, EASY, RELATIVE, SETTLE, STEPS, rounded, start_from
 from advnb.papers.dynamics.images.scene import Scene, class_index, draw_scene
 from advnb.papers.dynamics.images.steps import LEARNING_RATE, RELATIVE_STEP, RULES, shrinking, travel
-from advnb.papers.dynamics.images.tables import by_image, nearest, per_image, pick, spread
+from advnb.papers.dynamics.images.tables import by_image, by_network, nearest, per_image, percent, pick, spread
+from advnb.statistics import median_interval
 
-PAGE = Page("dynamics/choices", title="Choices")
+PAGE = Page("dynamics/choices", title="Choices", draft=True)
 
 LOOKS = {"constant": (figures.CYCLE[0], "s"), "relative": (figures.CYCLE[1], "o")}
 """Colour and marker of the two rules of a step."""
@@ -80,10 +81,10 @@ FIG2_PRECISION = Experiment(
     precision,
     grids={
         "laptop": {"data": "mnist", "version": "2017", "scale": SCALES, "ratio": [10.0, 0.1, 0.001], "units": "norm",
-                   "images": 6},
+                   "images": 4},
         "full": {"data": "mnist", "version": "2019", "scale": SCALES, "ratio": RATIOS, "units": "norm", "images": 20},
     },
-    seeds={"laptop": 3, "full": 10},
+    seeds={"laptop": 10, "full": 10},
     dtype="float64",
     tolerance=Tolerance(rtol=1e-2, atol=1e-3),
 )  # fmt: skip
@@ -94,6 +95,7 @@ def variants(choices: pd.DataFrame) -> pd.DataFrame:
     """Trials of ``dynamics.fig2_choices`` with one row an image; ``variant`` names the choice that is changed."""
     rows = per_image(choices)
     changed = {
+        "pixels, ε = r s": (rows["units"] == "pixels") & (rows["radius_of"] == "scale"),
         "pixels": rows["units"] == "pixels",
         "squared loss": rows["loss"] == "squared",
         "network of 2019": rows["version"] == "2019",
@@ -107,19 +109,21 @@ def variants(choices: pd.DataFrame) -> pd.DataFrame:
     statement="Question 1 (on images)",
     says="projected gradient ascent truly finds a local maximum rapidly",
     evidence="dynamics.fig2",
-    holds=lambda unbeaten, curved, gain: unbeaten > 0.99 and curved > 0.99 and gain < 0.15,
+    holds=lambda unbeaten, curved, settled: min(unbeaten, curved, settled) > 0.95,
     verdict="reproduced",
-    why="for steps in proportion to the radius, at every scale and ratio; a first-order test alone would miss it, "
-    "because the maxima sit on kinks",
+    why="for steps in proportion to the radius, at every scale and ratio, as far as sampled neighbours can tell; a "
+    "first-order test alone would miss it, because the maxima sit on kinks",
 )
 def _settled_starts(fig2: pd.DataFrame) -> Measured:
+    """Shares of starts with no sampled neighbour above, with negative curvatures, with less than a tenth to gain."""
     tops = pick(per_image(fig2), RELATIVE, convention="minus")
-    unbeaten, curved, gain = (tops["beaten"] == 0).mean(), (tops["curvature"] < 0).mean(), tops["gain"]
+    tests = {"unbeaten": tops["beaten"] == 0, "curved": tops["curvature"] < 0, "settled": tops["gain"] < 0.1}
+    unbeaten, curved, settled = (percent(tops, passed) for passed in tests.values())
     return (
         f"{SETTLE} shrinking relative steps, {len(tops)} starts at nine radii: no sampled neighbour is higher in "
-        f"{100 * unbeaten:.0f}%, all curvatures are negative in {100 * curved:.0f}%; 200 more steps add "
-        f"{about(100 * gain.median(), 1)}% of the range in the median, {about(100 * gain.max(), 1)}% at most"
-    ), {"unbeaten": unbeaten, "curved": curved, "gain": gain.max()}
+        f"{unbeaten}, all sampled curvatures are negative in {curved}, and {SETTLE} more steps add less than a tenth "
+        f"of the range in {settled}"
+    ), {name: passed.mean() for name, passed in tests.items()}
 
 
 @PAGE.claim(
@@ -127,10 +131,10 @@ def _settled_starts(fig2: pd.DataFrame) -> Measured:
     statement="Appendix B.1 (the starts)",
     says="1000 steps of PGD with a learning rate of 1 achieve good enough local maxima",
     evidence="dynamics.fig2",
-    holds=lambda moderate, large: moderate < 0.15 and large > 0.2,
+    holds=lambda moderate, large: moderate < 0.1 < large,
     verdict="reproduced in part",
-    why="good at moderate radii; in the large balls, where the figure finds escaping hard, the start is no maximum but "
-    "close to a random point",
+    why="good enough (less than a tenth of the range left to gain) at moderate radii; in the large balls, where the "
+    "figure finds escaping hard, the start is no maximum but close to a random point",
 )
 def _paper_starts(fig2: pd.DataFrame) -> Measured:
     starts = pick(per_image(fig2), CONSTANT, convention="minus")
@@ -146,38 +150,63 @@ def _paper_starts(fig2: pd.DataFrame) -> Measured:
 @PAGE.claim(
     "section-3.sign",
     statement="Section 3 and appendix A (the sign of L)",
-    says="local maxima of L are hard to leave at a large radius (for either reading of the sign)",
+    says="local maxima of L are hard to leave at a large radius, for either reading of the sign (the paper does not "
+    "compare them)",
     evidence="dynamics.fig2",
-    holds=lambda weak, strong: weak == inf and strong < 800,
+    holds=lambda weak, strong: weak == inf and strong < inf,
     verdict="reproduced in part",
     why="only for the weak end, where the slope of the cross entropy vanishes; leaving the strong end takes travel "
     "time",
 )
 def _sign(fig2: pd.DataFrame) -> Measured:
+    """The quick end of the interval over networks for the weak maxima, the slow end for the strong ones."""
     rows = pick(per_image(fig2), CONSTANT, eps=100.0, scale=10.0)
-    weak, strong = (pick(rows, convention=name)["loss_half"] for name in ("minus", "plus"))
+    weak, strong = (by_network(pick(rows, convention=name)) for name in ("minus", "plus"))
     return (
         f"radius 100, scale 10, the paper's steps: {spread(weak)} steps with L = -loss, {spread(strong)} with L = +loss"
-    ), {"weak": weak.median(), "strong": strong.median()}
+    ), {"weak": median_interval(weak)[0], "strong": median_interval(strong)[1]}
+
+
+def _panel_c(choices: pd.DataFrame, variant: str) -> Measured:
+    """Figure 2c's smallest ratio in a variant: shares of trajectories that are stuck, and that escape easily."""
+    rows = pick(variants(choices), variant=variant, scale=1000.0, ratio=0.001)
+    constant, relative = (pick(rows, run) for run in (CONSTANT, RELATIVE))
+    stuck, easy = constant["loss_half"] == inf, constant["loss_half"] <= EASY
+    sure = constant["margin_start"] > 0
+    return (
+        f"radius {about(rows['eps'].median())}: with constant steps {percent(constant, stuck)} of the trajectories are "
+        f"not out after 1000 steps and {percent(constant, easy)} are after {EASY}; of the stuck ones "
+        f"{100 * sure[stuck].mean():.0f}% start where the network is right. Relative steps: "
+        f"{spread(by_network(relative), STEPS['relative'])}"
+    ), {"stuck": stuck.mean(), "easy": easy.mean()}
 
 
 @PAGE.claim(
     "figure-2.c.pixels",
     statement="Figure 2c (scale read as the largest pixel)",
     says="at input scale 1000, escaping is difficult even with a ratio of 0.001",
-    evidence=["dynamics.fig2_choices", "dynamics.fig2"],
-    holds=lambda pixels, norms, relative: pixels > 3 * norms and relative < 150,
-    verdict="reproduced",
-    why="read so, the radius and the margins are nine times larger, and the saturation with them",
+    evidence="dynamics.fig2_choices",
+    holds=lambda stuck, easy: min(stuck, easy) > 0.25,
+    verdict="reproduced in part",
+    why="read so, the network is nine times surer, and where it is right the loss is flat; where it is wrong the "
+    "escape is easy",
 )
-def _pixels(choices: pd.DataFrame, fig2: pd.DataFrame) -> Measured:
-    rows = pick(variants(choices), variant="pixels", scale=1000.0, ratio=0.001)
-    constant, relative = (pick(rows, run)["loss_half"] for run in (CONSTANT, RELATIVE))
-    norms = pick(per_image(fig2), CONSTANT, convention="minus", scale=1000.0, ratio=0.001)["loss_half"]
-    return (
-        f"radius {about(rows['eps'].median())}: {spread(constant)} steps with constant steps, {spread(relative, 400)} "
-        "with relative ones"
-    ), {"pixels": nearest(constant), "norms": norms.median(), "relative": relative.median()}
+def _pixels(choices: pd.DataFrame) -> Measured:
+    return _panel_c(choices, "pixels")
+
+
+@PAGE.claim(
+    "figure-2.c.product",
+    statement="Figure 2c (radius as in appendix B.1)",
+    says="with the radius as the product of the ratio and the input scale, escaping is difficult at scale 1000 even "
+    "with a ratio of 0.001",
+    evidence="dynamics.fig2_choices",
+    holds=lambda stuck, easy: min(stuck, easy) > 0.25,
+    verdict="reproduced in part",
+    why="a ball nine times smaller changes nothing where the loss is flat",
+)
+def _product(choices: pd.DataFrame) -> Measured:
+    return _panel_c(choices, "pixels, ε = r s")
 
 
 @PAGE.claim(
@@ -185,20 +214,20 @@ def _pixels(choices: pd.DataFrame, fig2: pd.DataFrame) -> Measured:
     statement="Figure 2 (learning rate)",
     says="if the input scale is large, escaping from the local maxima is difficult",
     evidence=["dynamics.fig2_choices", "dynamics.fig2"],
-    holds=lambda hundredfold, largest_ball: hundredfold < 500 and largest_ball == inf,
+    holds=lambda one, hundredfold, largest_ball: hundredfold < one == inf == largest_ball,
     verdict="reproduced in part",
     why="the learning rate of 1 is what fails at radius 100; at radius 10,000 it is the slope of the loss",
 )
 def _learning_rate(choices: pd.DataFrame, fig2: pd.DataFrame) -> Measured:
-    """Steps at larger learning rates in two balls: median at rate 100, and the fastest of all in the largest ball."""
+    """Steps at larger learning rates in two balls: median networks, and the fastest network in the largest ball."""
     rows = variants(choices)
-    hundred, myriad = (pick(rows, scale=10.0, lr=rate)["loss_half"] for rate in (1e2, 1e4))
-    stuck = pick(rows[rows["lr"].notna()], scale=1000.0)["loss_half"]
-    one = pick(per_image(fig2), CONSTANT, convention="minus", scale=10.0, ratio=10.0)["loss_half"]
+    hundred, myriad = (by_network(pick(rows, scale=10.0, lr=rate)) for rate in (1e2, 1e4))
+    stuck = [by_network(pick(rows, scale=1000.0, lr=rate)) for rate in (1e2, 1e4)]
+    one = by_network(pick(per_image(fig2), CONSTANT, convention="minus", scale=10.0, ratio=10.0))
     return (
         f"radius 100 at scale 10: {spread(one)} steps at learning rate 1, {spread(hundred)} at 100, {spread(myriad)} "
-        f"at 10,000; radius 10,000 at scale 1000: {spread(stuck)} at 100 and 10,000"
-    ), {"hundredfold": nearest(hundred), "largest_ball": stuck.min(skipna=False)}
+        f"at 10,000; radius 10,000 at scale 1000: {spread(stuck[0])} at 100, {spread(stuck[1])} at 10,000"
+    ), {"one": nearest(one), "hundredfold": nearest(hundred), "largest_ball": min(map(nearest, stuck))}
 
 
 @PAGE.claim(
@@ -207,16 +236,11 @@ def _learning_rate(choices: pd.DataFrame, fig2: pd.DataFrame) -> Measured:
     says="a large input scale makes local maxima hard to leave (precision is not discussed)",
     evidence="dynamics.fig2_precision",
     holds=lambda zero32, zero64, relative32, relative64, constant64, zero32_elsewhere: (
-        zero32 > 0.9
-        and zero64 < 0.2
-        and relative64 > 0.8
-        and abs(relative32) < 0.1
-        and abs(constant64) < 0.01
-        and zero32_elsewhere == 0
+        zero32 > 0.5 > zero64 and relative64 > 0.5 > max(relative32, constant64) and zero32_elsewhere == 0
     ),
     verdict="reproduced in part",
     why="with constant steps float64 is as stuck as float32, by the slope of the loss; with relative steps only the "
-    "rounding of float32 holds the attack",
+    "rounding of float32 holds the attack (stuck: less than half of the range is covered)",
 )
 def _float32_or_landscape(precision: pd.DataFrame) -> Measured:
     """Shares of vanished gradients, and medians of the range that is covered, in the largest balls."""

@@ -16,11 +16,22 @@ from advnb.balls import L2
 from advnb.experiments import live
 from advnb.papers.dynamics import images as di
 from advnb.papers.dynamics.choices import FIG2_PRECISION
-from advnb.papers.dynamics.images import SETTLED, Scene, by_image, nearest, pick, spread, start_from
+from advnb.papers.dynamics.images import (
+    SETTLED,
+    Scene,
+    by_image,
+    by_network,
+    escapes,
+    nearest,
+    percent,
+    pick,
+    spread,
+    start_from,
+)
 from advnb.papers.dynamics.images.escape import FIG2_CHOICES, STEPS, escape, shown_steps
 from advnb.papers.dynamics.images.scene import classifier
 from advnb.papers.dynamics.images.steps import cross_entropy_steps, linear_steps
-from advnb.papers.dynamics.scale.trials import FIG3
+from advnb.papers.dynamics.training.trials import FIG3
 
 F64 = torch.float64
 
@@ -221,7 +232,8 @@ def test_the_two_readings_of_input_scale():
     by_norm, by_pixel = draw(), draw(units="pixels")
     norms = by_pixel.x.flatten(1).norm(dim=1)
     torch.testing.assert_close(by_norm.x.flatten(1).norm(dim=1), torch.full((4,), 10.0, dtype=F64))
-    assert by_norm.ball.eps == pytest.approx(1.0)
+    assert by_norm.ball.eps == pytest.approx(1.0) == draw(radius_of="scale").ball.eps
+    assert draw(units="pixels", radius_of="scale").ball.eps == pytest.approx(1.0)
     assert by_pixel.ball.eps == pytest.approx(0.1 * norms.mean().item())
     assert by_pixel.x.max() <= 10.0 and norms.min() > 20.0
     torch.testing.assert_close(by_pixel.x / norms.view(-1, 1, 1, 1), by_norm.x / 10.0)
@@ -251,6 +263,7 @@ def test_both_versions_of_the_example_network(version, weights):
     [
         ({"version": "2018"}, "version must be one of '2017', '2019'; got '2018'"),
         ({"units": "pixel"}, "units must be one of 'norm', 'pixels'; got 'pixel'"),
+        ({"radius_of": "pixels"}, "radius_of must be one of 'norm', 'scale'; got 'pixels'"),
         ({"scale": -1.0}, "scale must be a finite number above 0; got -1.0"),
         ({"convention": "max"}, "convention must be one of 'minus', 'plus'; got 'max'"),
         ({"loss": "hinge"}, "loss must be one of"),
@@ -299,11 +312,10 @@ def test_shown_steps_hold_the_first_and_the_last():
 
 
 @pytest.mark.parametrize("experiment", [di.FIG2, FIG2_CHOICES, FIG2_PRECISION, FIG3], ids=lambda e: e.name)
-def test_the_laptop_grids_have_three_networks_and_images_enough(experiment):
+def test_the_laptop_grids_have_networks_enough_for_an_interval_and_as_many_odd_images_as_even(experiment):
     trials = experiment.trials("laptop")
-    assert {trial.seed for trial in trials} == {0, 1, 2}
-    assert all(trial.params["data"] == "mnist" for trial in trials)
-    assert min(trial.params["images"] for trial in di.FIG2.trials("laptop")) >= 6
+    assert {trial.seed for trial in trials} >= set(range(6 if experiment is FIG3 else 10))
+    assert all(trial.params["data"] == "mnist" and trial.params["images"] % 2 == 0 for trial in trials)
 
 
 @pytest.mark.parametrize(
@@ -324,19 +336,33 @@ def test_rules_that_are_not_known_are_refused(call, message):
 @pytest.mark.parametrize(
     ("times", "text"),
     [
-        ([1, 1, 1], "1"),
-        ([3, 21, 190], "21 [3, 190]"),
-        ([20, 330, math.inf], "330 [20, over 1000]"),
+        ([1] * 6, "1"),
+        ([3, 21, 21, 21, 21, 190], "21 [3, 190]"),
+        ([20, 330, 330, 330, 330, math.inf], "330 [20, over 1000]"),
+        ([3, 21, 190], "21"),
+        ([20, *[330] * 5, *[math.nan] * 2], "330 [20, 330], no range left in 2 of 8"),
         ([math.inf, math.inf], "over 1000"),
         ([math.nan, math.nan], "no range left"),
     ],
 )
-def test_escape_times_as_text_have_quartiles_and_room_for_what_does_not_escape(times, text):
+def test_escape_times_as_text_have_an_interval_and_room_for_what_does_not_escape(times, text):
     assert spread(times) == text
 
 
 def test_the_limit_of_a_run_can_be_told():
-    assert spread([390.0, 410.0], 400) == "390 [390, over 400]"
+    assert spread([390.0] * 5 + [410.0], 400) == "390 [390, over 400]"
+
+
+def test_a_network_is_one_value_whatever_the_number_of_its_images():
+    rows = pd.DataFrame({"seed": np.repeat(range(6), 3), "loss_half": [5.0, 7.0, math.inf] * 6, "scale": 1.0})
+    assert list(by_network(rows)) == [7.0] * 6
+    assert escapes(rows, ["scale"])[1.0] == "7"
+
+
+def test_a_share_of_trajectories_is_resampled_over_networks():
+    rows = pd.DataFrame({"seed": [0, 0, 1, 1, 2, 2]})
+    assert percent(rows, pd.Series([True, False] * 3)) == "50%"  # every network has one half
+    assert percent(rows, pd.Series([True, True, False, False, True, True])) == "67% [0, 100]"
 
 
 def test_nearest_is_one_of_the_values_along_an_axis():

@@ -1,41 +1,26 @@
-"""The page on scale: the trial of Figure 3, what its tables say, and what its pictures show."""
+"""The page on scale: what its tables say, and what its pictures show."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
-import torch
 from matplotlib.figure import Figure
 
 from advnb.experiments import load
 from advnb.papers.dynamics.images import CONSTANT, RATIOS, RELATIVE, SCALES, per_image, pick
+from advnb.papers.dynamics.images.drawings import covered, objective
 from advnb.papers.dynamics.images.escape import STEPS, shown_steps
-from advnb.papers.dynamics.scale import by_epoch, paper_steps
-from advnb.papers.dynamics.scale.claims import change, of_paper
-from advnb.papers.dynamics.scale.drawings import (
-    covered,
-    draw_against_radius,
-    draw_covered,
-    draw_foreseen,
-    draw_objective,
-    draw_training,
-    objective,
-)
-from advnb.papers.dynamics.scale.trials import along_training
-
-SMALL = {"data": "digits", "version": "2017", "units": "norm", "images": 2, "seed": 0, "device": "cpu"}
+from advnb.papers.dynamics.scale import paper_steps
+from advnb.papers.dynamics.scale.claims import explained, half, surer
+from advnb.papers.dynamics.scale.drawings import draw_against_radius, draw_covered, draw_foreseen, draw_objective
 
 
 @pytest.fixture(scope="module")
 def fig2():
     return load("dynamics.fig2", "laptop")
-
-
-@pytest.fixture(scope="module")
-def fig3():
-    return load("dynamics.fig3", "laptop")
 
 
 @pytest.fixture
@@ -48,43 +33,26 @@ def curves(ax):
     return {line.get_label(): line for line in ax.lines if not line.get_label().startswith("_")}
 
 
-def test_along_training_returns_one_entry_an_epoch(monkeypatch):
-    monkeypatch.setitem(STEPS, "constant", 60)
-    monkeypatch.setitem(STEPS, "relative", 60)
-    run = along_training(**SMALL, scale=1.0, ratio=0.1, lr=1e-3, optimizer="adam", epochs=[0, 2], examples=20,
-                         dtype=torch.float64)  # fmt: skip
-    assert run["moved"][0] == 0.0 and 0 < run["moved"][1] < 1
-    for name in ("train_accuracy", "spread", "constant_loss_half", "relative_margin_start"):
-        assert len(run[name]) == 2
-    assert run["constant_gradient_clean"][0] != run["constant_gradient_clean"][1]
-
-
 # -- tables ------------------------------------------------------------------------------------------------------
 
 
-def test_by_epoch_measures_against_the_first_epoch(fig3):
-    state = by_epoch(fig3)
-    assert len(state) == 3 * len(fig3) and set(state["epoch"]) == {0, 10, 100}
-    first = state[state["epoch"] == 0]
-    assert (first[["range", "gradient"]] == 1).all(axis=None) and (first["moved"] == 0).all()
-    assert set(state.loc[state["setting"] == "learns", "seed"]) == {0, 1, 2}
+def test_a_cell_of_figure_2_has_one_time_a_network(fig2):
+    times = half(fig2, 10.0, 0.1)
+    assert list(times.index) == sorted(fig2["seed"].unique()) and np.isfinite(times).all()
 
 
-def test_the_settings_of_the_paper_are_told_apart_by_scale_and_ratio(fig3):
-    state = by_epoch(fig3)
-    large, small = (of_paper(state, 0.1, largest=largest) for largest in (True, False))
-    assert set(large["setting"]) == {"scale 0.1, r = 10"} and set(small["setting"]) == {
-        f"scale 0.1, r = {ratio:g}" for ratio in RATIOS[1:]
-    }
-    assert len(of_paper(state, 0.1)) == len(large) + len(small)
-    assert of_paper(state, 10)["setting"].nunique() == 3
+def test_what_is_foreseen_exactly_is_explained_and_a_constant_foresight_explains_nothing():
+    rows = pd.DataFrame({"seed": [0] * 4, "loss_half": [4.0, 8.0, 64.0, math.inf], "saturation": 0.0})
+    assert explained(rows.assign(travel=rows["loss_half"]))[0] == 1.0
+    middle = 2 ** ((2 + 3 + 6) / 3)  # the geometric mean
+    assert explained(rows.assign(travel=middle))[0] == pytest.approx(0.0)
 
 
-def test_change_compares_each_network_with_itself(fig3):
-    state = by_epoch(fig3)
-    state["half, constant"] = np.where(state["epoch"] == 10, 6.0, 2.0) * (1 + state["seed"])
-    assert (change(state, 10) == 3.0).all() and (change(state, 100) == 1.0).all()
-    assert len(change(state, 10)) == len(fig3)
+def test_surer_compares_the_halves_of_each_network():
+    rows = pd.DataFrame(
+        {"seed": [0, 0, 1, 1], "margin_start": [2.0, -1.0, 5.0, 7.0], "loss_half": [30.0, 10.0, 4.0, 8.0]}
+    )
+    assert list(surer(rows)) == [3.0, 2.0]
 
 
 def test_the_share_covered_runs_from_zero_to_one_at_the_floor():
@@ -148,19 +116,3 @@ def test_every_trajectory_of_the_paper_is_a_dot_at_the_foreseen_time(ax, fig2):
     np.testing.assert_array_equal(y[escaped], chosen["loss_half"][escaped])
     assert (y[~escaped] > STEPS["constant"]).all() and x.max() <= 1e5
     np.testing.assert_array_equal(*shown["as foreseen"].get_data())
-
-
-def test_figure_3_names_the_network_that_learns_and_the_one_that_became_constant(ax, fig3):
-    draw_training(ax, fig3, 10.0, 100, "constant")
-    names = list(curves(ax))
-    assert [name.split(":")[0] for name in names] == ["r = 10", "r = 0.1", "r = 0.001", "a network that learns"]
-    assert "nothing to cover" in names[0] and len(curves(ax)[names[0]].get_xdata()) == 0
-    assert "accuracy 1.00" in names[-1] and "margin range" in names[-1]
-    assert "epoch 100" in ax.get_title()
-
-
-def test_figure_3_at_the_start_has_a_curve_for_every_ratio(ax, fig3):
-    draw_training(ax, fig3, 0.1, 0, "relative")
-    lines = curves(ax).values()
-    assert len(lines) == len(RATIOS) + 1
-    assert all(line.get_ydata()[-1] > 0.9 and not math.isnan(line.get_ydata()[0]) for line in lines)

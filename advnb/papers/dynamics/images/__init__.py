@@ -17,8 +17,18 @@ from advnb.papers.dynamics.images.escape import CONSTANT, FIG2, RATIOS, RELATIVE
 from advnb.papers.dynamics.images.maximum import Maximum, local_maximum
 from advnb.papers.dynamics.images.scene import Scene, draw_scene
 from advnb.papers.dynamics.images.steps import escape_steps, predicted_steps, travel
-from advnb.papers.dynamics.images.tables import NAMES, by_image, nearest, per_image, pick, spread
+from advnb.papers.dynamics.images.tables import (
+    NAMES,
+    by_image,
+    by_network,
+    escapes,
+    nearest,
+    per_image,
+    percent,
+    pick,
+    spread,
+)
 
 __all__ = ["CONSTANT", "FIG2", "NAMES", "RATIOS", "RELATIVE", "SCALES", "SETTLED", "Maximum", "Scene", "by_image",
-           "draw_scene", "escape_steps", "local_maximum", "nearest", "per_image", "pick", "predicted_steps", "spread",
-           "start_from", "travel"]  # fmt: skip
+           "by_network", "draw_scene", "escape_steps", "escapes", "local_maximum", "nearest", "per_image", "percent",
+           "pick", "predicted_steps", "spread", "start_from", "travel"]  # fmt: skip

@@ -17,6 +17,7 @@ from advnb.papers.dynamics.losses import ScalarLoss, scalar_loss
 from advnb.papers.dynamics.problem import CONVENTIONS
 
 UNITS = ("norm", "pixels")
+RADIUS_OF = ("norm", "scale")
 
 
 @dataclass(frozen=True)
@@ -78,17 +79,19 @@ def signed_margin(output: Tensor, y: Tensor) -> Tensor:
 
 def draw_scene(
     *, data: str, version: str, scale: float, ratio: float, units: str, loss: str, convention: str, images: int,
-    seed: int, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float64,
+    seed: int, radius_of: str = "norm", device: str | torch.device = "cpu", dtype: torch.dtype = torch.float64,
 ) -> Scene:  # fmt: skip
-    """A freshly initialised network and ``images`` test images, half of them odd, with eps = ratio * mean ||x||.
+    """A freshly initialised network and ``images`` test images, half of them odd, in balls of one radius.
 
-    ``units="norm"`` gives every image the Euclidean norm ``scale``; ``"pixels"`` multiplies pixels in [0, 1] by it,
-    which makes eps about 9 times larger on MNIST.
+    ``units="norm"`` gives every image the Euclidean norm ``scale``; ``"pixels"`` multiplies pixels in [0, 1] by it.
+    ``radius_of="norm"`` is eps = ratio * mean ||x|| (equation (2) of the paper, for the Euclidean norm), ``"scale"`` is
+    eps = ratio * scale (its appendix B.1). The two agree for norms; with pixels the first is 9 times larger on MNIST.
     """
+    checks.choice("radius_of", radius_of, RADIUS_OF)
     net = classifier(version, seed=seed).to(device, dtype).eval()
     split = parity(data).test.subset(images, seed=seed).to(device, dtype)
     x = at_scale(split.x, scale, units)
-    eps = ratio * float(x.flatten(1).norm(dim=1).mean())
+    eps = ratio * (scale if radius_of == "scale" else float(x.flatten(1).norm(dim=1).mean()))
     return Scene(net, x, split.y, L2(eps), loss, convention)
 
 

@@ -13,6 +13,7 @@ from advnb.book.rounding import about
 from advnb.experiments.read import unroll
 from advnb.papers.dynamics.images.escape import CONSTANT, RELATIVE, SETTLED, SHARES, STEPS
 from advnb.papers.dynamics.images.steps import LEARNING_RATE, predicted_steps
+from advnb.statistics import bootstrap, median_interval
 
 NAMES = {
     CONSTANT: "the paper's steps",
@@ -61,13 +62,41 @@ def nearest(values: ArrayLike, axis: int | None = None) -> Any:
     return np.quantile(np.asarray(values, float), 0.5, axis=axis, method="nearest")
 
 
-def spread(times: ArrayLike, limit: int = STEPS["constant"]) -> str:
-    """Median and quartiles of escape times as text; a trajectory that is still inside took longer than all others."""
-    times = np.asarray(times, float)
-    if np.isnan(times).all():
+def by_network(rows: pd.DataFrame, field: str = "loss_half") -> pd.Series[float]:
+    """One value a network: the median of ``field`` over the images of each seed."""
+    return rows.groupby("seed")[field].agg(nearest)
+
+
+def percent(rows: pd.DataFrame, passed: pd.Series[bool]) -> str:
+    """The share of ``rows`` that passed, with its 95% interval over networks, as text: "50% [40, 60]"."""
+    shares = 100 * passed.groupby(rows["seed"]).mean()
+    low, high = bootstrap(shares)
+    ends = "" if low == high or np.isnan(low) else f" [{low:.0f}, {high:.0f}]"
+    return f"{shares.mean():.0f}%{ends}"
+
+
+def spread(values: ArrayLike, limit: int = STEPS["constant"]) -> str:
+    """Median of escape times, one a network, and the 95% interval of the median, as text.
+
+    A trajectory that is still inside took longer than all others; networks without a loss range (NaN) are counted.
+    """
+    times = np.asarray(values, float)
+    left = times[~np.isnan(times)]
+    if len(left) == 0:
         return "no range left"
-    low, middle, high = (
-        f"{value:g}" if value < 10 else about(value) if value <= limit else f"over {limit}"
-        for value in np.nanquantile(times, [0.25, 0.5, 0.75], method="nearest")
-    )
-    return middle if low == high else f"{middle} [{low}, {high}]"
+    ends = median_interval(left)
+    low, middle, high = (_steps(value, limit) for value in (ends[0], nearest(left), ends[1]))
+    text = middle if low == middle == high or np.isnan(ends[0]) else f"{middle} [{low}, {high}]"
+    return text if len(left) == len(times) else f"{text}, no range left in {len(times) - len(left)} of {len(times)}"
+
+
+def _steps(value: float, limit: int) -> str:
+    if value > limit:
+        return f"over {limit}"
+    return f"{value:g}" if value < 10 else about(value)
+
+
+def escapes(rows: pd.DataFrame, by: list[str], field: str = "loss_half") -> pd.Series[str]:
+    """The :func:`spread` of ``field`` over networks in each group of ``by``."""
+    networks = rows.groupby([*by, "seed"])[field].agg(nearest)
+    return networks.groupby(by).agg(spread)

@@ -1,10 +1,10 @@
-"""The page ``dynamics/scale``: do smaller inputs help? Figures 2 and 3 of Deng et al., section 5.1.
+"""The page ``dynamics/scale``: do smaller inputs help? Figure 2 of Deng et al., section 5.1.
 
-``trials`` has Figure 3, ``claims`` and ``drawings`` what the page shows; Figure 2, the network, the images and their
-trajectories are in ``advnb.papers.dynamics.images``.
+``claims`` and ``drawings`` have what the page shows; the network, the images and their trajectories are in
+``advnb.papers.dynamics.images``, Figure 3 in ``advnb.papers.dynamics.training``.
 """
 
 from advnb.papers.dynamics.scale import drawings
-from advnb.papers.dynamics.scale.claims import PAGE, by_epoch, paper_steps
+from advnb.papers.dynamics.scale.claims import PAGE, paper_steps
 
-__all__ = ["PAGE", "by_epoch", "drawings", "paper_steps"]
+__all__ = ["PAGE", "drawings", "paper_steps"]

@@ -6,17 +6,13 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
 from advnb.book import figures
-from advnb.book.rounding import about
 from advnb.experiments.read import label
+from advnb.papers.dynamics.images.drawings import covered, draw_band, objective
 from advnb.papers.dynamics.images.escape import CONSTANT, RATIOS, SCALES, SHARES, STEPS, shown_steps
 from advnb.papers.dynamics.images.steps import RELATIVE_STEP, linear_steps
 from advnb.papers.dynamics.images.tables import NAMES, pick
-from advnb.papers.dynamics.scale.trials import EPOCHS
-
-Values = NDArray[np.float64]
 
 
 def draw_against_radius(ax: Axes, rows: pd.DataFrame, live_rows: pd.DataFrame, run: tuple[str, str]) -> None:
@@ -48,7 +44,7 @@ def draw_covered(ax: Axes, fig2: pd.DataFrame, scale: float, run: tuple[str, str
         if len(trials):
             both = zip(trials["path"], trials["margin_floor"], strict=True)
             shares = np.concatenate([covered(path, floor, convention) for path, floor in both])
-            _band(ax, run[1], shares, colour, f"r = {ratio:g}, ε = {trials['eps'].iloc[0]:g}")
+            draw_band(ax, run[1], shares, colour, f"r = {ratio:g}, ε = {trials['eps'].iloc[0]:g}")
     ax.set(ylabel="share of the loss range covered", title=f"input scale {scale:g}, {NAMES[run]}")
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     figures.provenance(ax.figure, label(fig2))  # type: ignore[arg-type]
@@ -74,52 +70,3 @@ def draw_foreseen(ax: Axes, rows: pd.DataFrame, latest: float = 1e5) -> None:
     ax.axhline(limit, color=figures.FAINT, linewidth=0.8, linestyle=":")
     ax.set(xlabel="travel + saturation, foreseen", ylabel="steps, measured", ylim=(0.4, 4 * limit))
     ax.legend(loc="lower right")
-
-
-def draw_training(ax: Axes, fig3: pd.DataFrame, scale: float, epoch: int, rule: str) -> None:
-    """Figure 3 at one epoch: the share covered, a curve for each ratio and one for the network that learns."""
-    of_scale = pick(fig3, scale=scale, optimizer="sgd")
-    ratios = sorted(of_scale["ratio"].unique(), reverse=True)
-    kinds = {f"r = {ratio:g}": pick(of_scale, ratio=ratio) for ratio in ratios}
-    kinds["a network that learns"] = pick(fig3, optimizer="adam")
-    e = EPOCHS.index(epoch)
-    for colour, (name, trials) in zip(figures.CYCLE, kinds.items(), strict=False):
-        both = zip(trials[f"{rule}_path"], trials[f"{rule}_margin_floor"], strict=True)
-        shares = np.concatenate([covered(path[e], floor[e], "minus") for path, floor in both])
-        shares = shares[~np.isnan(shares).any(axis=1)]
-        fields = ("train_accuracy", "constant_gradient_clean", "relative_margin_peak", "relative_margin_floor")
-        accuracy, gradient, top, floors = (np.stack(trials[field].to_list())[:, e] for field in fields)
-        name += f": accuracy {np.median(accuracy):.2f}"
-        if len(shares) == 0:
-            ax.plot([], [], color=colour, label=f"{name}, a constant network, nothing to cover")
-            continue
-        size, span = about(np.median(gradient), 1), about(np.median(top - floors), 1)
-        _band(ax, rule, shares, colour, f"{name}, gradient {size}, margin range {span}")
-    ax.set(ylabel="share of the loss range", title=f"input scale {scale:g}, epoch {epoch}, {rule} steps")
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=1, fontsize=7.5)
-    figures.provenance(ax.figure, label(fig3))  # type: ignore[arg-type]
-
-
-def objective(margin: Values, convention: str) -> Values:
-    """L of section 3 ("minus") or of appendix A ("plus") at these margins, for the cross entropy."""
-    return np.logaddexp(0, -margin) * (-1 if convention == "minus" else 1)
-
-
-def covered(path: Values, floor: Values, convention: str) -> Values:
-    """Share of the loss range covered along the stored margins ``path`` (images, steps), one row an image.
-
-    ``floor`` holds the margins at the minima, of at least as many images. NaN where there was nothing to cover.
-    """
-    values = objective(path, convention)
-    goal = np.minimum(objective(floor[: len(path), None], convention), values.min(1, keepdims=True))
-    depth = values[:, :1] - goal
-    return (values[:, :1] - values) / np.where(depth > 0, depth, np.nan)
-
-
-def _band(ax: Axes, rule: str, shares: Values, colour: str, name: str) -> None:
-    """Median and quartiles of the rows of ``shares`` at the stored steps."""
-    low, middle, high = np.quantile(shares, [0.25, 0.5, 0.75], axis=0)
-    ax.plot(shown_steps(rule), middle, color=colour, label=name)
-    ax.fill_between(shown_steps(rule), low, high, color=colour, alpha=0.15, linewidth=0)
-    ax.set_xscale("symlog", linthresh=1)
-    ax.set(xlabel="step", ylim=(-0.05, 1.08))

@@ -98,8 +98,8 @@ def _training(version: str, images: int) -> list[Numbers]:
 FIG3 = Experiment(
     "dynamics.fig3",
     along_training,
-    grids={"laptop": _training("2017", 6), "full": _training("2019", 20)},
-    seeds={"laptop": 3, "full": 10},
+    grids={"laptop": _training("2017", 4), "full": _training("2019", 20)},
+    seeds={"laptop": 6, "full": 10},
     dtype="float64",
     tolerance=Tolerance(rtol=1e-2, atol=1e-5),
 )
