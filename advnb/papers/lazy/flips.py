@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from advnb.data import Split
 from advnb.experiments import Tolerance, unroll
@@ -54,6 +55,7 @@ def flips_after_training(
     reduction: str = "mean",
     stop: str = "step",
     mode: str = "area",
+    training: bool = False,
     seed: int,
     device: str,
     dtype: torch.dtype,
@@ -61,7 +63,9 @@ def flips_after_training(
     """Trial: the smallest flipping step of ``tests`` test images, at initialisation and at each radius C0.
 
     Each field named below has one entry a radius, the first of them for radius 0, the network before training; see
-    :func:`flip_summary` and ``Exit``. ``path_steps`` and ``path_moved`` follow the movement over training.
+    :func:`flip_summary` and ``Exit``. ``path_steps`` and ``path_moved`` follow the movement over training. With
+    ``training`` the mean logistic loss on the training set and the share that it has wrong are recorded as well,
+    ``train_loss`` and ``train_error``.
     """
     generator = torch.Generator().manual_seed(seed)
     both = digit_pair(data, side, units, mode).to(device, dtype)
@@ -70,7 +74,8 @@ def flips_after_training(
     rows: list[Numbers] = []
 
     def look(net: TwoLayer, exit: Exit) -> None:
-        rows.append({**vars(exit), "test_error": error(net, both.test), **flip_summary(net, shown)})
+        fit = training_fit(net, both.train) if training else {}
+        rows.append({**vars(exit), "test_error": error(net, both.test), **fit, **flip_summary(net, shown)})
 
     look(net, Exit(0.0, True, 0, 0.0, 0.0))
     run = lazy_sgd(net, both.train.x, both.train.y, radii, steps=steps, reduction=reduction, stop=stop,
@@ -87,6 +92,12 @@ def flips_after_training(
 def error(net: TwoLayer, split: Split) -> float:
     """Return the share of ``split`` with y f(x) <= 0."""
     return float((margins(net, split) <= 0).double().mean())
+
+
+def training_fit(net: TwoLayer, split: Split) -> Numbers:
+    """Return the mean logistic loss on ``split`` and the share of it with y f(x) <= 0."""
+    margin = margins(net, split).double()
+    return {"train_loss": float(softplus(-margin).mean()), "train_error": float((margin <= 0).double().mean())}
 
 
 @torch.no_grad()
@@ -134,6 +145,9 @@ PER_RADIUS = ("reached", "step", "moved", "after", "test_error", "eta", "eta_med
               "robust_error")  # fmt: skip
 """Fields of :func:`flips_after_training` with one entry a radius, beside the radius itself."""
 
+OF_TRAINING = ("train_loss", "train_error")
+"""The same for the trials that record how training went."""
+
 
 def by_radius(table: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each trial and radius, with d = side^2, from a table of ``flips_after_training`` trials.
@@ -141,7 +155,8 @@ def by_radius(table: pd.DataFrame) -> pd.DataFrame:
     ``radius`` is what was asked for, 0 for the network before training; ``moved`` is where the network is.
     """
     asked = table.assign(radius=table["radii"].map(lambda radii: [0.0, *radii]), d=table["side"] ** 2)
-    return unroll(asked, ["radius", *PER_RADIUS], index="entry")
+    recorded = OF_TRAINING if set(OF_TRAINING) <= set(table.columns) else ()
+    return unroll(asked, ["radius", *PER_RADIUS, *recorded], index="entry")
 
 
 def exponents(rows: pd.DataFrame, field: str, by: str = "radius") -> pd.DataFrame:

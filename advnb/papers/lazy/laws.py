@@ -87,13 +87,15 @@ def constants_by_dimension(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns).groupby(rows["d"]).median()
 
 
-def movement_law(steps: ArrayLike, moved: ArrayLike, *, after: int | None = None) -> tuple[float, float, float]:
-    """Fit moved = a + b log(steps) from step ``after`` on; return a, b and the R^2 of the fit.
+def movement_law(
+    steps: ArrayLike, moved: ArrayLike, *, after: int | None = None, root: float = 1.0
+) -> tuple[float, float, float]:
+    """Fit moved^(1 / root) = a + b log(steps) from step ``after`` on; return a, b and the R^2 of the fit.
 
     ``after`` is the middle of the logarithmic axis unless given. Solving the law for the steps foresees when a radius
     that was not reached would be. Raises with fewer than three points.
     """
-    t, y = np.asarray(steps, float), np.asarray(moved, float)
+    t, y = np.asarray(steps, float), np.asarray(moved, float) ** (1 / root)
     after = int(np.sqrt(t[-1])) if after is None else after
     late = t >= max(after, 1)
     if late.sum() < 3:
@@ -104,11 +106,11 @@ def movement_law(steps: ArrayLike, moved: ArrayLike, *, after: int | None = None
     return float(intercept), float(slope), float(1 - (left**2).sum() / spread) if spread > 0 else 1.0
 
 
-def steps_to_reach(radius: float, intercept: float, slope: float) -> float:
+def steps_to_reach(radius: float, intercept: float, slope: float, root: float = 1.0) -> float:
     """Return the step at which a law of :func:`movement_law` meets ``radius``; infinite if it does not grow."""
     if slope <= 0:
         return float("inf")
-    exponent_ = (radius - intercept) / slope
+    exponent_ = (radius ** (1 / root) - intercept) / slope
     return float(np.exp(exponent_)) if exponent_ < 700 else float("inf")
 
 

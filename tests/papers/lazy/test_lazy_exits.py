@@ -1,0 +1,88 @@
+"""The page of exits: forecasts of trajectories that follow the law, and of those that do not; growth from C0 to C0."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from advnb.papers.lazy.exits.claims import PAGE, growth
+from advnb.papers.lazy.exits.forecasts import foreseen_exits, reached, with_intervals
+from advnb.papers.lazy.exits.trials import EXITS, RADII
+from advnb.papers.lazy.flips import PER_RADIUS
+
+SIDES = (5, 7, 10, 14)
+
+
+def stored(bend=0.0, last=40.0, noise=0.02):
+    """Trajectories with movement (b log t + bend (log t)^2)^2 that end at the exit from ``last``; fields grow as C0."""
+    rows = []
+    for side in SIDES:
+        for seed in range(3):
+            draw = np.random.default_rng(100 * side + seed)
+            b = 0.5 * (1 + noise * draw.standard_normal())
+            t = np.unique(np.round(np.geomspace(1, 1e9, 400)))
+            moved = (b * np.log(t) + bend * np.log(t) ** 2) ** 2
+            exits = [int(t[np.argmax(moved > radius)]) for radius in RADII]
+            kept = moved <= last
+            each = {name: [0.0] * (len(RADII) + 1) for name in PER_RADIUS}
+            each["reached"] = [True, *(radius <= last for radius in RADII)]
+            each["step"] = [0, *(exit - 1 for exit in exits)]
+            each |= {name: [1.0, *RADII] for name in ("gradient", "relative", "eta")}
+            rows.append({
+                "side": side, "seed": seed, "units": "pixels", "m": 1000, "steps": 10**9, "radii": RADII,
+                "path_steps": t[kept].tolist(), "path_moved": moved[kept].tolist(), **each,
+            })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_steps_of_exits_and_what_was_not_reached():
+    rows = reached(stored(last=30.0), "pixels")
+    assert set(rows["radius"]) == set(RADII)
+    assert np.isinf(rows[rows["radius"] > 30]["steps"]).all() and np.isfinite(rows[rows["radius"] <= 30]["steps"]).all()
+    assert reached(stored(), "standardised").empty
+
+
+def test_a_movement_that_follows_the_law_is_foreseen_from_its_first_part():
+    found = foreseen_exits(stored(), "pixels")
+    assert len(found) == 2 * 3 * len(SIDES)
+    assert found["miss"].abs().max() < 0.05  # the grid of the path, and the exit a step later
+    plain = foreseen_exits(stored(), "pixels", root=1.0)
+    assert plain["miss"].max() < -0.3  # a + b log t comes far too late
+
+
+def test_what_was_not_reached_has_a_forecast_and_no_miss():
+    found = with_intervals(foreseen_exits(stored(last=30.0), "pixels"))
+    far = found[found["radius"] == 40]
+    assert far["miss"].isna().all() and far["inside"].isna().all() and np.isfinite(far["foreseen"]).all()
+    assert foreseen_exits(stored(last=15.0), "pixels").empty
+
+
+def test_intervals_rest_on_the_other_dimensions():
+    """One dimension misses by a factor of ten: it lies outside, and makes the intervals of the others wide."""
+    table = foreseen_exits(stored(), "pixels").assign(miss=lambda rows: 0.05 * np.sin(np.arange(len(rows))))
+    table["steps"] = table["foreseen"] * 10 ** table["miss"]
+    calm = with_intervals(table)
+    assert calm["inside"].mean() > 0.8 and (calm["high"] < 2 * calm["low"]).all()
+    odd = table["d"] == 49
+    table.loc[odd, "miss"] = 1.0
+    table.loc[odd, "steps"] = 10 * table.loc[odd, "foreseen"]
+    found = with_intervals(table)
+    assert not found[odd.to_numpy()]["inside"].astype(bool).any()
+    assert (found[~odd.to_numpy()]["high"] > 5 * found[~odd.to_numpy()]["low"]).all()
+
+
+def test_growth_is_that_of_means_where_all_seeds_went():
+    ratios = growth(stored(), "gradient")
+    assert ratios.columns.tolist() == [20.0, 30.0, 40.0] and ratios.index.tolist() == [25, 49, 100, 196]
+    assert ratios.loc[100].tolist() == [2.0, 1.5, pytest.approx(4 / 3)]
+    assert growth(stored(last=30.0), "gradient")[40.0].isna().all()
+
+
+@pytest.mark.parametrize("claim", list(PAGE), ids=lambda claim: claim.id)
+def test_claims_are_judged_on_such_trajectories(claim):
+    text, numbers = claim.measure(stored())
+    assert text and isinstance(claim.holds(**numbers), bool | np.bool_)
+
+
+def test_long_trials_grow_by_side():
+    trials = EXITS.trials("laptop", seeds=1)
+    assert len(trials) == 14 and {trial.params["m"] for trial in trials} == {1000}
