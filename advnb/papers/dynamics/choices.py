@@ -84,7 +84,7 @@ FIG2_PRECISION = Experiment(
                    "images": 4},
         "full": {"data": "mnist", "version": "2019", "scale": SCALES, "ratio": RATIOS, "units": "norm", "images": 20},
     },
-    seeds={"laptop": 10, "full": 10},
+    seeds={"laptop": 6, "full": 10},
     dtype="float64",
     tolerance=Tolerance(rtol=1e-2, atol=1e-3),
 )  # fmt: skip

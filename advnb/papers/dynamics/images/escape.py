@@ -156,7 +156,7 @@ FIG2_CHOICES = Experiment(
     "dynamics.fig2_choices",
     escape,
     grids={"laptop": _variants(_FEW, {"scale": 1000.0, "ratio": 0.001, "images": 2}), "full": _variants(_FULL, {})},
-    seeds={"laptop": 10, "full": 10},
+    seeds={"laptop": 6, "full": 10},
     dtype="float64",
     tolerance=Tolerance(rtol=1e-3, atol=1e-6),
 )

@@ -1,0 +1,237 @@
+"""The claims of the page ``dynamics/training``: Figure 3.
+
+Every setting has six networks. Escaping is *harder* (*easier*) in a setting where the steps of a network after
+training, over those of the same network before, are at least doubled (at most halved) in the median, and the 95%
+interval of that median lies above (below) 1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from advnb.book.claims import Measured, Page
+from advnb.book.rounding import about
+from advnb.papers.dynamics.images.escape import EASY
+from advnb.papers.dynamics.images.steps import RULES
+from advnb.papers.dynamics.images.tables import nearest, pick
+from advnb.papers.dynamics.training.trials import EPOCHS
+from advnb.statistics import median_interval, wilson
+
+PAGE = Page("dynamics/training", title="Training", draft=True)
+
+SETTING = ["optimizer", "reading", "scale", "ratio"]
+"""What tells the settings apart in the tables of this page."""
+
+
+def by_epoch(fig3: pd.DataFrame) -> pd.DataFrame:
+    """Trials of Figure 3 with one row for each network and epoch.
+
+    ``learned``: the training accuracy is significantly above one half (the 95% interval lies above it). ``range`` of
+    the loss over the ball, norm of the margin's ``gradient`` at the images, and ``force``, the norm of the gradient of
+    L where the escape starts, are medians over images; so are ``constant`` and ``relative``, steps to half of the
+    range, NaN where there is none.
+    """
+    return pd.concat([_epochs(trial) for _, trial in fig3.iterrows()], ignore_index=True)
+
+
+def _epochs(trial: pd.Series[Any]) -> pd.DataFrame:
+    def loss(name: str) -> Any:
+        return np.logaddexp(0, -trial[name])
+
+    accuracy = trial["train_accuracy"]
+    right = [round(share * trial["examples"]) for share in accuracy]
+    slope = 1 / (1 + np.exp(np.minimum(trial["constant_margin_start"], 700)))
+    fields = {
+        "optimizer": {"sgd": "SGD", "adam": "Adam"}[trial["optimizer"]],
+        "reading": trial["units"],
+        "scale": trial["scale"],
+        "ratio": trial["ratio"],
+        "seed": trial["seed"],
+        "epoch": EPOCHS,
+        "accuracy": accuracy,
+        "test accuracy": trial["test_accuracy"],
+        "under attack": trial["adversarial_accuracy"],
+        "learned": [wilson(hits, trial["examples"])[0] > 0.5 for hits in right],
+        "moved": trial["moved"],
+        "range": np.median(loss("relative_margin_floor") - loss("relative_margin_peak"), axis=1),
+        "gradient": np.median(trial["constant_gradient_clean"], axis=1),
+        "force": np.median(slope * trial["constant_gradient_start"], axis=1),
+    }
+    return pd.DataFrame(fields | {rule: nearest(trial[f"{rule}_loss_half"], axis=1).round() for rule in RULES})
+
+
+def change(state: pd.DataFrame, epoch: int, field: str = "constant") -> pd.DataFrame:
+    """``field`` at an epoch over that at epoch 0: a row a setting, a column a network; NaN where no range is left."""
+    times = state.pivot_table(index=[*SETTING, "seed"], columns="epoch", values=field, aggfunc="first", dropna=False)
+    with np.errstate(invalid="ignore"):
+        return (times[epoch] / times[0]).unstack("seed").dropna(how="all")
+
+
+def compared(state: pd.DataFrame, epoch: int, field: str = "constant") -> pd.DataFrame:
+    """A row a setting: the median ``factor`` of :func:`change`, its ``low`` and ``high`` end, ``harder``, ``easier``."""
+    factors = change(state, epoch, field)
+    ends = [median_interval(row[~np.isnan(row)]) for row in factors.to_numpy()]
+    table = pd.DataFrame(ends, index=factors.index, columns=["low", "high"])
+    table["factor"] = [nearest(row[~np.isnan(row)]) for row in factors.to_numpy()]
+    table["harder"] = (table["factor"] >= 2) & (table["low"] > 1)
+    table["easier"] = (table["factor"] <= 0.5) & (table["high"] < 1)
+    return table
+
+
+def learning(state: pd.DataFrame) -> pd.Series[bool]:
+    """For each setting whether all its networks have learned after the last epoch."""
+    return pick(state, epoch=EPOCHS[-1]).groupby(SETTING)["learned"].all()
+
+
+def small(state: pd.DataFrame) -> pd.DataFrame:
+    """The settings at the input scale of Figure 3, 0.1."""
+    return pick(state, scale=0.1)
+
+
+def named(settings: pd.Index[Any]) -> str:
+    """Settings as text: "SGD (norm, r = 10), Adam (pixels, r = 1)"; "none" if there are none."""
+    return ", ".join(f"{name} ({reading}, r = {ratio:g})" for name, reading, _, ratio in settings) or "none"
+
+
+@PAGE.claim(
+    "appendix-b.1.training",
+    statement="Appendix B.1 (adversarial training)",
+    says="the CNN is trained on 100 odd and 100 even images at input scale 0.1 with a learning rate of 0.01 r",
+    evidence="dynamics.fig3",
+    holds=lambda settings_that_learn, settings: 0 < settings_that_learn < settings,
+    verdict="reproduced in part",
+    why="the optimiser, which the paper does not name, decides whether anything is learned",
+)
+def _training(fig3: pd.DataFrame) -> Measured:
+    state = small(by_epoch(fig3))
+    learned = learning(state)
+    end = pick(state, epoch=EPOCHS[-1]).set_index(SETTING)
+    others = end[~learned.reindex(end.index)]
+    return (
+        f"better than chance on the training images after 100 epochs, in all networks: {named(learned.index[learned])} "
+        f"({learned.sum()} of {len(learned)} settings); elsewhere the median accuracy is "
+        f"{about(others['accuracy'].median())}"
+    ), {"settings_that_learn": learned.sum(), "settings": len(learned)}
+
+
+@PAGE.claim(
+    "figure-3.early",
+    says="after a few epochs (10) escaping from local maxima is still easy",
+    evidence="dynamics.fig3",
+    holds=lambda easy, slowed, settings: easy > settings / 2 and (easy < settings or slowed > 0),
+    verdict="reproduced in part",
+    why="within a tenth of the paper's run in most settings, but in some it is already harder than before training",
+)
+def _early(fig3: pd.DataFrame) -> Measured:
+    """Of the settings where escaping is easy at epoch 0: where it still is at epoch 10, and where it is harder then."""
+    state = small(by_epoch(fig3))
+    times = state.groupby([*SETTING, "epoch"])["constant"].agg(lambda steps: nearest(steps.fillna(np.inf))).unstack()
+    before, after = (times[epoch] <= EASY for epoch in (0, 10))
+    still = before & after
+    harder = compared(state, 10)["harder"].reindex(times.index, fill_value=False) & before
+    return (
+        f"easy (at most {EASY} steps) in {still.sum()} of the {before.sum()} settings in which it was at epoch 0, not "
+        f"in {named(times.index[before & ~after])}; already harder than at epoch 0: {named(times.index[harder])}"
+    ), {"easy": still.sum(), "slowed": harder.sum(), "settings": before.sum()}
+
+
+@PAGE.claim(
+    "figure-3.late",
+    says="after a lot of training epochs (100) escaping is significantly harder",
+    evidence="dynamics.fig3",
+    holds=lambda harder, settings: 0 < harder < settings,
+    verdict="reproduced in part",
+    why="where the network has changed; not where the learning rate is too small to change it",
+)
+def _late(fig3: pd.DataFrame) -> Measured:
+    """Settings in which escaping is harder after 100 epochs, with constant steps and with relative ones."""
+    state = small(by_epoch(fig3))
+    constant, relative = (compared(state, 100, rule) for rule in RULES)
+    total = len(learning(state))
+    return (
+        f"harder in {constant['harder'].sum()} of {total} settings: {named(constant.index[constant['harder']])}; "
+        f"easier: {named(constant.index[constant['easier']])}. With relative steps harder: "
+        f"{named(relative.index[relative['harder']])}"
+    ), {"harder": constant["harder"].sum(), "settings": total}
+
+
+@PAGE.claim(
+    "figure-3.learning",
+    statement="Figure 3 (networks that learn)",
+    says="after a lot of training epochs (100) escaping is significantly harder",
+    evidence="dynamics.fig3",
+    holds=lambda harder, settings: harder == settings > 0,
+    verdict="reproduced",
+    why="a trained network is sure of its images, and the cross entropy is flat there",
+)
+def _learning(fig3: pd.DataFrame) -> Measured:
+    """The settings, at both scales, in which all networks learn: in how many of them escaping is harder."""
+    state = by_epoch(fig3)
+    learned = learning(state)
+    constant, relative = (compared(state, 100, rule).reindex(learned.index[learned]) for rule in RULES)
+    least, most = constant["factor"].min(), relative["factor"].max()
+    return (
+        f"harder in {constant['harder'].sum()} of the {learned.sum()} settings in which all networks learn, by a "
+        f"factor of {_times(least)} or more in the median; relative steps: {_times(most)} at most"
+    ), {"harder": constant["harder"].sum(), "settings": learned.sum()}
+
+
+@PAGE.claim(
+    "figure-3.scales",
+    statement="Figure 3 (caption, last sentence)",
+    says="the influence of training is more significant on large input scales compared to small ones",
+    evidence="dynamics.fig3",
+    holds=lambda more, optimisers: 0 < more < optimisers,
+    verdict="reproduced in part",
+    why="where the network learns; plain SGD at this learning rate changes little at either scale",
+)
+def _scales(fig3: pd.DataFrame) -> Measured:
+    """At ratio 0.1: for how many optimisers the factor of scale 10 exceeds that of scale 0.1, network by network."""
+    factors = change(pick(by_epoch(fig3), reading="norm", ratio=0.1), 100)
+    large, little = (factors.xs(scale, level="scale") for scale in (10.0, 0.1))
+    above = {name[0]: median_interval(large.loc[name] / little.loc[name])[0] > 1 for name in large.index}
+    listed = "; ".join(
+        f"{name[0]}: {_factor(little.loc[name])} at scale 0.1, {_factor(large.loc[name])} at scale 10"
+        for name in large.index
+    )
+    return f"steps after 100 epochs over steps before, ratio 0.1: {listed}", {
+        "more": sum(above.values()),
+        "optimisers": len(above),
+    }
+
+
+def _factor(values: pd.Series[float]) -> str:
+    low, high = map(_times, median_interval(values))
+    return f"{_times(nearest(values))} [{low}, {high}]"
+
+
+def _times(factor: float) -> str:
+    """A factor as text: infinite for a trajectory that is not out at the end of its run."""
+    return about(factor).replace("inf", "∞")
+
+
+@PAGE.claim(
+    "section-6.slope",
+    statement="Section 6 (what training does to the gradient)",
+    says="as adversarial training goes on, L goes to 0 and with it the gradient of L in the perturbation, so that "
+    "adversaries are found more slowly",
+    evidence="dynamics.fig3",
+    holds=lambda force: force < 0.1,
+    verdict="reproduced",
+    why="by the slope of the loss where the escape starts, although the gradient of the network grows",
+)
+def _slope(fig3: pd.DataFrame) -> Measured:
+    """In the settings that learn: gradient of L at the start of the escape and gradient of the margin, over epoch 0."""
+    state = by_epoch(fig3)
+    learned = learning(state)
+    force, gradient = (
+        compared(state, 100, field).reindex(learned.index[learned])["factor"] for field in ("force", "gradient")
+    )
+    return (
+        f"where all networks learn, the gradient of L at the start of the escape has changed by factors of at most "
+        f"{about(force.max(), 1)} in the median, that of the margin at the images by {about(gradient.min(), 1)} to "
+        f"{about(gradient.max(), 1)}"
+    ), {"force": force.max()}
