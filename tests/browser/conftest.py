@@ -77,6 +77,14 @@ def no_book() -> list[pytest.MarkDecorator]:
 
 
 @pytest.fixture(scope="session")
+def book() -> Path:
+    """The folder of the built book."""
+    if not built_pages() and "ADVNB_BOOK" not in os.environ:
+        pytest.skip(f"no built book in {BOOK}: run `make book` first")
+    return BOOK
+
+
+@pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
     """A fresh browser with an empty profile."""
     try:
