@@ -168,3 +168,11 @@ class TestDrawings:
         assert ray.get_title().startswith("length times √d: ")
         assert float(ray.get_title().split(": ")[1]) == pytest.approx(4 * norm, rel=0.1)
         assert before.texts[0].get_text().startswith("f = ") and step.texts[0].get_text() == "smallest step"
+
+
+def test_the_least_constant_that_flips_a_share():
+    share = [0.5, 0.94, 0.96] + [1.0] * (len(trials.LENGTHS) - 3)
+    rows = pd.DataFrame({"network": ["a", "a", "b"], "d": [784, 25, 25], "success": [share, share, [0.5] * len(share)]})
+    found = tables.flipped_by(rows, 0.95)
+    assert found.loc["a"].tolist() == [1.0, 1.0] and found.loc["b", 25] == float("inf")
+    assert tables.flipped_by(rows.assign(d=1), 0.95).loc["a"].tolist() == [float("inf")]  # 1 / sqrt(1) is ||x||

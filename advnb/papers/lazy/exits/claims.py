@@ -26,7 +26,7 @@ def growth(runs: pd.DataFrame, field: str, units: str = "pixels") -> pd.DataFram
     cells = rows.pivot_table(index=["d", "seed"], columns="radius", values=[field, "steps"])
     values = cells[field][list(C0)].where(np.isfinite(cells["steps"][list(C0)]))
     means = values.groupby("d").mean().where(values.notna().groupby("d").all())
-    return (means / means.shift(axis=1))[list(C0[1:])]
+    return pd.DataFrame(means / means.shift(axis=1))[list(C0[1:])]
 
 
 def _grows(field: str, name: str, runs: pd.DataFrame) -> Measured:

@@ -7,9 +7,9 @@ import pandas as pd
 from scipy.special import erf
 
 from advnb.book.claims import Numbers, Page
-from advnb.book.rounding import about, at_least, at_most
+from advnb.book.rounding import about, at_most
 from advnb.papers.lazy.bounds.printed import width_window
-from advnb.papers.lazy.one_step.tables import NETWORKS, at_length, by_network
+from advnb.papers.lazy.one_step.tables import NETWORKS, at_length, by_network, flipped_by
 from advnb.papers.lazy.one_step.trials import LENGTHS
 from advnb.papers.lazy.spread import mean_over_seeds
 from advnb.statistics import exponent
@@ -81,40 +81,46 @@ def window(start: pd.DataFrame) -> tuple[str, Numbers]:
     }
 
 
+SHARE = 0.95
+"""What "with high probability" is taken to be."""
+
+
 @PAGE.claim(
     "theorem-3.1.trained",
-    says="the step flips networks that were trained within the lazy regime, by SGD or adversarially",
+    says="the step flips networks that were trained within the lazy regime, by SGD or adversarially, with constants "
+    "that do not depend on d",
     evidence="lazy.one_step",
-    holds=lambda flipped, one_step_25, one_step_from_100: (
-        flipped > 0.97 and 0.4 < one_step_25 < 0.95 and one_step_from_100 > 0.95
-    ),
+    holds=lambda least_400, least_100, least_25: least_400 >= 0.95 and min(least_100, least_25) < 0.95,
     verdict="reproduced in part",
-    why="with a constant near 5 for d ≥ 100; not at d = 25, where C0 = 10 is not small against √d",
+    why="one constant does for d ≥ 400 and too little below after adversarial training, where C0 = 10 is not small "
+    "against √d",
 )
 def trained(stored: pd.DataFrame) -> tuple[str, Numbers]:
-    """Give the length of the step for each kind of network, and what it flips."""
+    """Give the constant at which 95% are flipped, by network and d, and what that of d = 784 flips at the others."""
     nets = by_network(stored)
-    large = nets[nets["d"] >= 400]
-    small = nets[(nets["d"] == 25) & nets["adversarial"]]
-    flipped = at_length(large, "success", LENGTHS, 7.5).groupby("network")["success"].mean().min()
-    lengths = [f"{name} {mean_over_seeds(large[large['network'] == name], 'one')}" for name in NETWORKS]
-    text = (
-        f"mean length times √d at d ≥ 400: {', '.join(lengths)}; a step of at most 7.5/√d flips "
-        f"{at_least(100 * flipped, 1)}% of images for each of them. At d = 25 one step flips only "
-        f"{mean_over_seeds(small.assign(share=100 * small['flippable']), 'share')}% after adversarial training"
+    nets = nets[(nets["m"] == 1000) & (nets["network"] != "start")]
+    each = flipped_by(nets, SHARE)
+    largest = float(each[784].max())
+    shares = at_length(nets, "success", LENGTHS, largest).groupby(["d", "network"])["success"].mean()
+    least = shares.groupby("d").min()
+    said = "; ".join(
+        f"{name} " + ", ".join("none" if each[d][name] == np.inf else f"{each[d][name]:g}" for d in (100, 400, 784))
+        for name in NETWORKS[1:]
     )
-    return text, {
-        "flipped": flipped,
-        "one_step_25": small["flippable"].mean(),
-        "one_step_from_100": nets.loc[nets["d"] >= 100, "flippable"].mean(),
-    }
+    low = nets[(nets["d"] == 25) & nets["adversarial"]]
+    text = (
+        f"a step of c/√d flips {100 * SHARE:.0f}% of the images with c, at d = 100, 400, 784, of {said}; at d = 25 a "
+        f"step shorter than ‖x‖ flips {mean_over_seeds(low.assign(share=100 * low['flippable']), 'share')}% after "
+        f"adversarial training"
+    )
+    return text, {f"least_{d}": float(least[d]) for d in (25, 100, 400)}
 
 
 @PAGE.claim(
     "section-3.budget",
     says="an attack size of O(1/√d) suffices",
     evidence=["lazy.one_step", "lazy.theorem_3_1"],
-    holds=lambda random, trained: -0.6 < random < -0.4 and all(-0.8 < slope < -0.45 for slope in trained),
+    holds=lambda random, lows: random < -0.45 and all(low <= -0.5 for low in lows),
     verdict="reproduced",
     why="at least as fast as 1/√d from d = 100 on; trained networks reach the constant from below, as C0/√d falls",
 )
@@ -135,38 +141,35 @@ def budget(stored: pd.DataFrame, start: pd.DataFrame) -> tuple[str, Numbers]:
         f"exponent of the mean length in d: {random} for random points at the start; for images and d ≥ 100 "
         f"{said[0]}; over all d {said[1]}"
     )
-    return text, {"random": random.value, "trained": [fits[100][name].value for name in NETWORKS if name != "start"]}
+    return text, {"random": random.value, "lows": [fits[100][name].low for name in NETWORKS]}
 
 
 @PAGE.claim(
     "corollary-3.2",
     says="with R = Õ(1/√d) every network in the lazy regime has robust error at least 0.9",
     evidence="lazy.one_step",
-    holds=lambda several_most, one, several_25, one_25: (
-        several_most < 6 and one < 6 and several_25 < 3.5 and one_25 > 4.5
-    ),
+    holds=lambda several_most, one_25: several_most <= 6 and one_25 > 0.9,
     verdict="reproduced in part",
-    why="for the networks that training finds, by PGD at every d and by one step from d = 100 on; for all W it rests "
-    "on the theorem, which needs √d large against C0",
+    why="for the networks that training finds, by several steps within 6/√d, a little more than Section 5.2's 5; one "
+    "step needs the image's own length at d = 25; for all W it rests on the theorem, which needs √d large against C0",
 )
 def robust_error(stored: pd.DataFrame) -> tuple[str, Numbers]:
     """Give the R sqrt(d) at which nine images in ten are lost, to one step and to several."""
     nets = by_network(stored)
-    trained = nets[(nets["network"] != "start") & (nets["d"] >= 100)]
+    every = nets[nets["network"] != "start"]
+    trained = every[every["d"] >= 100]
     low = nets[nets["adversarial"] & (nets["d"] == 25)]
-    most = trained.groupby(["network", "d"])["several_nine"].mean().max()
+    most = {name: every.groupby(["network", "d"])[name].mean() for name in ("several_nine", "one_nine")}
+    large = most["one_nine"].loc[:, 100:].groupby("network").max()
     each = [f"{mean_over_seeds(trained[trained['network'] == name], 'several_nine')} ({name})" for name in NETWORKS[1:]]
+    longest = ", ".join(f"{about(large[name])} ({name})" for name in NETWORKS[1:])
     text = (
-        f"0.9 is reached at R√d of {', '.join(each)} with several steps at d ≥ 100, {at_most(most, 0.5)} for "
-        f"every d; with one step at {mean_over_seeds(trained, 'one_nine')}; at d = 25 adversarially trained networks "
-        f"need several steps, R√d = {mean_over_seeds(low, 'several_nine')}: one step reaches 0.9 only at R = ‖x‖"
+        f"0.9 is reached at R√d of {', '.join(each)} with several steps at d ≥ 100, "
+        f"{at_most(most['several_nine'].max(), 0.5)} for every d; one step needs up to {longest} at some d ≥ 100; "
+        f"at d = 25 adversarially trained networks need several steps, R√d = {mean_over_seeds(low, 'several_nine')}: "
+        f"one step reaches 0.9 only at R = ‖x‖"
     )
-    return text, {
-        "several_most": most,
-        "one": trained["one_nine"].mean(),
-        "several_25": low["several_nine"].mean(),
-        "one_25": low["one_nine"].mean(),
-    }
+    return text, {"several_most": most["several_nine"].max(), "one_25": low["one_nine"].mean() / 25**0.5}
 
 
 @PAGE.claim(

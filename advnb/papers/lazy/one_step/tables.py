@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from advnb import statistics
 from advnb.experiments import unroll
 from advnb.papers.lazy.flips import STEP_LENGTHS, by_radius
+from advnb.papers.lazy.one_step.trials import LENGTHS
 from advnb.papers.lazy.spread import mean_over_seeds
 
 Shares = NDArray[np.float64]
@@ -48,6 +49,21 @@ def at_length(table: pd.DataFrame, field: str, lengths: Sequence[float], c: floa
     if not np.isclose(lengths[at], c):
         raise ValueError(f"c must be one of the lengths {list(map(float, lengths))}; got {c!r}")
     return table.assign(**{field: [float(row[at]) for row in table[field]]})
+
+
+def flipped_by(networks: pd.DataFrame, share: float) -> pd.DataFrame:
+    """Return the least recorded c with which a step of c / sqrt(d) < ||x|| flips ``share``, by network and d.
+
+    ``networks`` are rows of :func:`by_network`; the share is a mean over seeds. Infinite where no such step does.
+    """
+    lengths = np.asarray(LENGTHS)
+
+    def least(part: pd.DataFrame) -> float:
+        enough = lengths[(mean_shares(part, "success")[0] >= share) & (lengths < part["d"].iloc[0] ** 0.5)]
+        return float(enough[0]) if len(enough) else float("inf")
+
+    found = [{"network": name, "d": d, "c": least(part)} for (name, d), part in networks.groupby(["network", "d"])]
+    return pd.DataFrame(found).pivot(index="network", columns="d", values="c")
 
 
 def mean_shares(rows: pd.DataFrame, field: str) -> tuple[Shares, Shares, Shares]:

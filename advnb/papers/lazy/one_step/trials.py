@@ -14,7 +14,6 @@ from advnb.flip import minimal_flip
 from advnb.models import TwoLayer
 from advnb.papers.lazy.adversarial import train_projected
 from advnb.papers.lazy.ball import largest_movement
-from advnb.papers.lazy.projected import ROUNDED
 from advnb.papers.lazy.several import several_steps
 from advnb.papers.lazy.sgd import lazy_sgd
 from advnb.papers.lazy.task import digit_pair, random_start
@@ -158,7 +157,13 @@ ONE_STEP = Experiment(
                  "budgets": [[1.0, 3.0, 6.0, 12.0]]},
     },
     {"live": 2, "laptop": 5, "full": 5},
-    tolerance=ROUNDED,
-    tolerances={"several_error": Tolerance(rtol=0.05, atol=0.1)},
+    dtype="float64",
+    tolerance=Tolerance(rtol=1e-6, atol=1e-9),
 )  # fmt: skip
-"""Corollary 3.2: the same networks at the start, after lazy SGD and after projected adversarial training."""
+"""Corollary 3.2: the same networks at the start, after lazy SGD and after projected adversarial training.
+
+In float64, as adversarial training jumps: where a unit switches at an example under attack the gradient changes at
+once, and the attack goes elsewhere. In float32 two runs whose start differs by 1e-7 part at some epoch after the first
+few, by up to a third of the perturbations and 6% of the movement at d = 25; nothing before or after amplifies a
+difference. In float64 a difference of 3e-15 found no such unit in 30 epochs at any d, and ended smaller than it began.
+"""
