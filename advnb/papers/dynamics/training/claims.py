@@ -71,7 +71,7 @@ def change(state: pd.DataFrame, epoch: int, field: str = "constant") -> pd.DataF
 
 
 def compared(state: pd.DataFrame, epoch: int, field: str = "constant") -> pd.DataFrame:
-    """A row a setting: the median ``factor`` of :func:`change`, its ``low`` and ``high`` end, ``harder``, ``easier``."""
+    """A row a setting: the median ``factor`` of :func:`change`, ``low``, ``high``, whether ``harder`` or ``easier``."""
     factors = change(state, epoch, field)
     ends = [median_interval(row[~np.isnan(row)]) for row in factors.to_numpy()]
     table = pd.DataFrame(ends, index=factors.index, columns=["low", "high"])
