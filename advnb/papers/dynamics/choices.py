@@ -26,7 +26,7 @@ from advnb.papers.dynamics.images import RATIOS, SCALES
 from advnb.papers.dynamics.images.escape import CONSTANT, EASY, RELATIVE, SETTLE, STEPS, rounded, start_from
 from advnb.papers.dynamics.images.scene import Scene, class_index, draw_scene
 from advnb.papers.dynamics.images.steps import LEARNING_RATE, RELATIVE_STEP, RULES, shrinking, travel
-from advnb.papers.dynamics.images.tables import by_image, by_network, nearest, per_image, percent, pick, spread
+from advnb.papers.dynamics.images.tables import by_image, by_network, medians, nearest, per_image, percent, pick, spread
 from advnb.statistics import median_interval
 
 PAGE = Page("dynamics/choices", title="Choices", draft=True)
@@ -80,7 +80,7 @@ FIG2_PRECISION = Experiment(
     "dynamics.fig2_precision",
     precision,
     grids={
-        "laptop": {"data": "mnist", "version": "2017", "scale": SCALES, "ratio": [10.0, 0.1, 0.001], "units": "norm",
+        "laptop": {"data": "mnist", "version": "2017", "scale": SCALES, "ratio": [10.0, 0.001], "units": "norm",
                    "images": 4},
         "full": {"data": "mnist", "version": "2019", "scale": SCALES, "ratio": RATIOS, "units": "norm", "images": 20},
     },
@@ -259,7 +259,7 @@ def _float32_or_landscape(precision: pd.DataFrame) -> Measured:
 
 
 def draw_variants(ax: Axes, rows: pd.DataFrame) -> None:
-    """Steps to half of the loss range for each variant of Figure 2, medians and quartiles over images, a line a cell.
+    """Steps to half of the loss range for each variant of Figure 2, a line a cell: medians and intervals over networks.
 
     What has not escaped lies beyond the dotted line of the constant steps' last step.
     """
@@ -267,9 +267,10 @@ def draw_variants(ax: Axes, rows: pd.DataFrame) -> None:
     for y, ((variant, scale, ratio), cell) in enumerate(rows.groupby(["variant", "scale", "ratio"])):
         names.append(f"{variant}: scale {scale:g}, r = {ratio:g}")
         for rule, (colour, marker) in LOOKS.items():
-            times = pick(cell, step=rule)["loss_half"].fillna(inf)
+            times = pick(cell, step=rule)
             if len(times):
-                low, middle, high = np.quantile(times, [0.25, 0.5, 0.75], method="nearest").clip(0.8, 2.2 * limit)
+                found = medians(times.fillna({"loss_half": inf}), "step").clip(0.8, 2.2 * limit)
+                middle, low, high = found.loc[rule].tolist()
                 ax.plot([low, high], [y, y], color=colour, alpha=0.35, linewidth=4)
                 ax.plot(middle, y, marker, color=colour)
     for rule, (colour, marker) in LOOKS.items():
@@ -283,9 +284,10 @@ def draw_variants(ax: Axes, rows: pd.DataFrame) -> None:
 
 
 def draw_starts(ax: Axes, rows: pd.DataFrame, field: str) -> None:
-    """A measure of the starts (a column of ``per_image``) against the radius, for both climbs: medians over images."""
+    """A measure of the starts (a column of ``per_image``) against the radius, for both climbs: medians, intervals."""
     for run in (CONSTANT, RELATIVE):
-        median = pick(rows, run, convention="minus").groupby("eps")[field].median()
+        values = medians(pick(rows, run, convention="minus"), "eps", field)
         colour, marker = LOOKS[run[0]]
-        ax.semilogx(median.index, median, f"{marker}-", color=colour, label=f"{run[0]} steps up")
+        ax.semilogx(values.index, values["median"], f"{marker}-", color=colour, label=f"{run[0]} steps up")
+        ax.fill_between(values.index, values["low"], values["high"], color=colour, alpha=0.2, linewidth=0)
     ax.set(xlabel="radius ε", title=field)

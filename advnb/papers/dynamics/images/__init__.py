@@ -22,6 +22,7 @@ from advnb.papers.dynamics.images.tables import (
     by_image,
     by_network,
     escapes,
+    medians,
     nearest,
     per_image,
     percent,
@@ -30,5 +31,5 @@ from advnb.papers.dynamics.images.tables import (
 )
 
 __all__ = ["CONSTANT", "FIG2", "NAMES", "RATIOS", "RELATIVE", "SCALES", "SETTLED", "Maximum", "Scene", "by_image",
-           "by_network", "draw_scene", "escape_steps", "escapes", "local_maximum", "nearest", "per_image", "percent",
-           "pick", "predicted_steps", "spread", "start_from", "travel"]  # fmt: skip
+           "by_network", "draw_scene", "escape_steps", "escapes", "local_maximum", "medians", "nearest", "per_image",
+           "percent", "pick", "predicted_steps", "spread", "start_from", "travel"]  # fmt: skip

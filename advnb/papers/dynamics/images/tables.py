@@ -98,5 +98,11 @@ def _steps(value: float, limit: int) -> str:
 
 def escapes(rows: pd.DataFrame, by: list[str], field: str = "loss_half") -> pd.Series[str]:
     """The :func:`spread` of ``field`` over networks in each group of ``by``."""
-    networks = rows.groupby([*by, "seed"])[field].agg(nearest)
-    return networks.groupby(by).agg(spread)
+    return rows.groupby(by)[[field, "seed"]].apply(lambda group: spread(by_network(group, field)))
+
+
+def medians(rows: pd.DataFrame, by: str, field: str = "loss_half") -> pd.DataFrame:
+    """Median over networks of ``field``, with the ``low`` and ``high`` end of its 95% interval, for each ``by``."""
+    networks = {key: by_network(group, field) for key, group in rows.groupby(by)}
+    found = {key: (nearest(values), *median_interval(values)) for key, values in networks.items()}
+    return pd.DataFrame.from_dict(found, orient="index", columns=["median", "low", "high"])

@@ -12,11 +12,11 @@ from advnb.experiments.read import label
 from advnb.papers.dynamics.images.drawings import covered, draw_band, objective
 from advnb.papers.dynamics.images.escape import CONSTANT, RATIOS, SCALES, SHARES, STEPS, shown_steps
 from advnb.papers.dynamics.images.steps import RELATIVE_STEP, linear_steps
-from advnb.papers.dynamics.images.tables import NAMES, pick
+from advnb.papers.dynamics.images.tables import NAMES, medians, pick
 
 
 def draw_against_radius(ax: Axes, rows: pd.DataFrame, live_rows: pd.DataFrame, run: tuple[str, str]) -> None:
-    """Steps to half of the loss range against the radius: medians, open markers for the live run.
+    """Steps to half of the loss range against the radius: medians with intervals, open markers for the live run.
 
     The line is the travel time of a linear function: for constant steps with the median gradient and a loss of slope
     1/2, the cross entropy at a margin near zero. Medians above the dotted line have not escaped.
@@ -24,10 +24,11 @@ def draw_against_radius(ax: Axes, rows: pd.DataFrame, live_rows: pd.DataFrame, r
     limit = STEPS[run[1]]
     for colour, scale in zip(figures.CYCLE, SCALES, strict=False):
         for table, face in ((rows, colour), (live_rows, "none")):
-            times = pick(table, run, convention="minus", scale=scale).groupby("eps")["loss_half"].median()
+            times = medians(pick(table, run, convention="minus", scale=scale), "eps").clip(0.8, 2.2 * limit)
             look = {"color": colour, "markerfacecolor": face, "markersize": 6}
             name = f"scale {scale:g}" if face == colour else None
-            ax.loglog(times.index, times.clip(0.8, 2.2 * limit), "o", label=name, **look)
+            ax.loglog(times.index, times["median"], "o", label=name, **look)
+            ax.vlines(times.index, times["low"], times["high"], color=colour, linewidth=2, alpha=0.5)
     radii = np.geomspace(rows["eps"].min(), rows["eps"].max(), 60)
     size, gradient = (0.5 if run[1] == "constant" else RELATIVE_STEP), rows["gradient_clean"].median()
     line = [linear_steps(SHARES[0], eps, torch.tensor([gradient]), size, run[1]).item() for eps in radii]
