@@ -20,6 +20,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from scipy.optimize import bisect
 from torch import Tensor
 
@@ -29,6 +30,9 @@ from advnb.papers.dynamics.problem import Problem, in_ball, on_sphere
 
 SLACK = 1e-9
 """Outward allowance for rounding, as a share of the sum of the sizes of what was added."""
+
+SAMPLES = 64
+"""Random points behind a sampled condition, as many as in the first edition of the chapter."""
 
 LARGEST_SQUARE = 100
 """Largest d whose (d (d + 1) / 2)-dimensional Gram matrix of squares is formed: 5050 at d = 100."""
@@ -99,9 +103,10 @@ class Expansion:
         slack = SLACK * (first + eps * second)
         least = max(_least_linear(self.gradient, self.hessian, eps) - bend, size - eps * hessian) - slack
         reach = eps * size + eps**2 * hessian / 2 + SLACK * mass(problem, 0) + eps * slack
+        bottom, top = _output_range(problem)
         return BallBounds(
             eps, hessian, lipschitz, max(least, 0.0), size + eps * hessian + slack,
-            self.output - reach, self.output + reach,
+            max(bottom, self.output - reach), min(top, self.output + reach),
         )  # fmt: skip
 
 
@@ -169,6 +174,15 @@ def curvature_range(problem: Problem) -> tuple[Tensor, Tensor]:
     far, near = z + reach, (z - reach).clamp_min(0)
     low, high = (torch.sigmoid(t) * torch.sigmoid(-t) for t in (far, near))
     return low * (1 - SLACK), (high * (1 + SLACK)).clamp_max(0.25)
+
+
+def _output_range(problem: Problem) -> tuple[float, float]:
+    """Bounds on f over the ball, each unit at the better and at the worse end of its interval on its own."""
+    z, reach = problem.W @ problem.x, problem.eps * _norms(problem) * (1 + SLACK)
+    high, low = (F.softplus(t, threshold=40.0) for t in (z + reach, z - reach))
+    slack = SLACK * mass(problem, 0)
+    bottom = float((problem.a * torch.where(problem.a > 0, low, high)).sum()) - slack
+    return bottom, float((problem.a * torch.where(problem.a > 0, high, low)).sum()) + slack
 
 
 def _norms(problem: Problem) -> Tensor:
@@ -362,3 +376,34 @@ def _moved(problem: Problem, delta: Tensor, direction: Tensor, t: int) -> Tensor
     """One step of length eps / 2 * 0.88^t, projected onto the ball."""
     unit = direction / direction.norm(dim=-1, keepdim=True).clamp_min(1e-300)
     return problem.ball.project(delta + 0.5 * 0.88**t * problem.eps * unit, torch.zeros_like(delta))
+
+
+def searched_radius(problem: Problem, start: float, *, starts: int = 8, steps: int = 50, halvings: int = 5) -> float:
+    """Radius up to which the condition holds at the points that a search visits: from above, and no proof.
+
+    ``start`` is a radius at which it holds (the certified one); it is doubled until the condition fails and then
+    bisected. With ``steps`` = 1 nothing is searched: the points are random ones.
+    """
+
+    def holds(eps: float) -> bool:
+        return optimised(problem.having(eps=eps), starts, steps=steps).single(eps)
+
+    low = checks.positive("start", start)
+    while holds(2 * low) and low < 1e6:
+        low *= 2
+    high = 2 * low
+    for _ in range(checks.count("halvings", halvings)):
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low
+
+
+def condition_radii(problem: Problem) -> dict[str, float]:
+    """Radii up to which eps sup ||d2f|| < inf ||df|| is proved, holds where a search looked, and at random points."""
+    certified = certified_radius(problem)
+    start = certified or 1e-6
+    return {
+        "certified": certified,
+        "optimised": searched_radius(problem, start),
+        "sampled": searched_radius(problem, start, starts=SAMPLES, steps=1),
+    }

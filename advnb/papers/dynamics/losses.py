@@ -79,6 +79,16 @@ SCALAR_LOSSES: dict[str, ScalarLoss] = {
             touches_zero=True,
             curvature_bound=1.0,
         ),
+        # not in the paper: 1 - exp(-r^2 / 2) is bounded, so that its slope vanishes far away from y as well
+        ScalarLoss(
+            "welsch",
+            value=lambda f, y: -torch.expm1(-((f - y) ** 2) / 2),
+            slope=lambda f, y: (f - y) * torch.exp(-((f - y) ** 2) / 2),
+            curvature=lambda f, y: (1 - (f - y) ** 2) * torch.exp(-((f - y) ** 2) / 2),
+            sign=_offset_sign,
+            touches_zero=True,
+            curvature_bound=1.0,
+        ),
     )
 }
 
