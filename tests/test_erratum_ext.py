@@ -69,8 +69,8 @@ def test_an_erratum_is_a_section_of_its_own_with_the_kind_in_its_heading(page):
 def test_its_tests_stand_at_its_end(page):
     section = page.split('id="erratum-lazy-lemma-b.9">')[1].split("</section>")[0]
     said = re.sub(r"<[^>]*>", "", section).strip().splitlines()[-1]
-    assert said == "Checked by tests/errata/test_errata_lazy.py::test_a, tests/errata/test_errata_lazy.py::test_b"
-    assert page.count("Checked by") == 1
+    assert said == "Check: tests/errata/test_errata_lazy.py::test_a, tests/errata/test_errata_lazy.py::test_b"
+    assert page.count("Check: ") == 1
 
 
 def test_references_take_the_heading_without_the_kind(page):

@@ -86,7 +86,7 @@ class Erratum(SphinxDirective):
 
 def checked(where: str, tests: list[str]) -> nodes.paragraph:
     """The line that names the tests of an entry, as pytest takes them."""
-    line = nodes.paragraph("", "Checked by ", classes=["erratum-check"])
+    line = nodes.paragraph("", "Check: ", classes=["erratum-check"])
     for number, test in enumerate(tests):
         line += [nodes.Text(", ")] * bool(number)
         name = f"tests/errata/test_errata_{where}.py::{test}"

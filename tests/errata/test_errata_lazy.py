@@ -248,6 +248,10 @@ def test_the_last_term_of_lemma_b9_has_the_square_of_a_constant():
             assert all(sums(m, d, c0) <= 113 * max(1.0, c0) ** 2 for c0 in (0.01, 0.1, 0.5, 1.0, 10.0, 100.0))
     _, two, three = chain(1e3, 2.4 * log(1e3), 0.01, GAMMA, 0.01)
     assert two > three  # the printed constant does not absorb the term 50 d^(1/4) either
+    for d in np.geomspace(22, 1e10, 12):  # yet the printed bound stands: it is above one that another proof gives
+        for log_m in (2.4 * log(d), 4 * log(d), min(sqrt(d), 300.0)):
+            m, c0 = exp(max(log_m, 2.4 * log(d))), 0.01
+            assert uniform.gradient_change(d, m, c0).total < printed.gradient_change(d, m, c0).total
 
 
 @pytest.mark.parametrize("gamma", [0.5, GAMMA, 1e-10])
