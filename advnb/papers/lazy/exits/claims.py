@@ -10,6 +10,7 @@ import pandas as pd
 from advnb.book.claims import Measured, Page
 from advnb.book.rounding import about, at_least
 from advnb.papers.lazy.exits.forecasts import foreseen_exits, reached, with_intervals
+from advnb.papers.lazy.flips import by_radius, exponents
 
 PAGE = Page("lazy/exits", title="Exits", draft=True)
 
@@ -90,3 +91,22 @@ def _forecast(runs: pd.DataFrame) -> Measured:
         f"{about(by_log)} with a + b log t"
     )
     return text, {"exits": len(squared), "covered": covered, "typical": np.log10(typical), "plain": np.log10(by_log)}
+
+
+@PAGE.claim(
+    "figure-2.units",
+    says="(the units of pixels are not in the paper) the flipping step over ‖x‖ falls as 1/√d and the gradient "
+    "grows roughly as √d, also for standardised pixels (C0 = 10)",
+    evidence="lazy.standardised",
+    holds=lambda norm, gradient, dims: norm <= -0.42 and abs(gradient - 0.5) < 0.15 and dims >= 5,
+    verdict="reproduced",
+)
+def _units(runs: pd.DataFrame) -> Measured:
+    rows = by_radius(runs).query("radius == 10 and reached")
+    fits = {field: exponents(rows, field)["all d"].iloc[0] for field in ("relative", "gradient")}
+    count = rows["d"].nunique()
+    text = (
+        f"exponents over the {count} dimensions at which training reached C0 = 10: {fits['relative']} (flipping step), "
+        f"{fits['gradient']} (gradient)"
+    )
+    return text, {"norm": fits["relative"].value, "gradient": fits["gradient"].value, "dims": count}
