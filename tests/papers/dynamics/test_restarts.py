@@ -123,7 +123,7 @@ def test_the_share_of_starts_is_the_area_of_a_known_basin(rule):
 
 
 def test_the_highest_point_is_found_inside_the_disc_too():
-    """f = -softplus(z) - softplus(-z), in both coordinates, is largest at 0, inside; with y below that is the maximum."""
+    """f = -softplus(z) - softplus(-z), in both coordinates, is largest at 0, inside the disc; y is far below."""
     W = torch.tensor([[3.0, 0.0], [-3.0, 0.0], [0.0, 3.0], [0.0, -3.0]], dtype=F64)
     a = -torch.ones(4, dtype=F64)
     x = torch.tensor([0.2, 0.1], dtype=F64)

@@ -153,7 +153,7 @@ RESTARTS_MNIST = Experiment(
     restarts_of_a_cnn,
     grids={
         "laptop": MNIST
-        | {"examples": 4000, "epochs": 4, "images": 100, "restarts": 20, "eps": [[0.1, 0.3]], "steps": [[10, 40]]}
+        | {"examples": 4000, "epochs": 4, "images": 60, "restarts": 20, "eps": [[0.1, 0.3]], "steps": [[10, 40]]}
     },
     seeds={"laptop": 3},
     tolerance=TRAINED,
