@@ -23,7 +23,7 @@ from advnb.book.claims import VERDICTS, Page
 from advnb.experiments.read import results_folder
 from advnb.experiments.store import ResultsError
 
-__all__ = ["differences", "ledger", "ledger_html", "pages", "totals", "totals_html", "write"]
+__all__ = ["bar_html", "differences", "ledger", "ledger_html", "pages", "totals", "totals_html", "write"]
 
 RTOL, ATOL = 1e-5, 1e-9
 """How far a number may lie from the one written down: the last digits are the processor's."""
@@ -126,22 +126,27 @@ def ledger_html(ledger: pd.DataFrame) -> str:
     )
 
 
-def totals_html(totals: pd.DataFrame) -> str:
-    """Return the totals as a bar of all claims and a table by chapter; every part leads to the ledger, filtered."""
+def bar_html(totals: pd.DataFrame, page: str = "") -> str:
+    """Return all claims as a bar, a part a verdict; each leads to the ledger, filtered, which stands on ``page``."""
     everything = totals.loc["all"]
     parts = "".join(
         f'<li class="{_class(verdict)}" style="flex-grow: {count}">'
-        f'<a href="{_filtered(verdict=str(verdict))}"><strong>{count}</strong> {verdict}</a></li>'
+        f'<a href="{page}{_filtered(verdict=str(verdict))}"><strong>{count}</strong> {verdict}</a></li>'
         for verdict, count in everything.drop("all").items()
         if count
     )
+    return f'<ul class="advnb-bar" aria-label="The {everything["all"]} claims by verdict">{parts}</ul>'
+
+
+def totals_html(totals: pd.DataFrame) -> str:
+    """Return the totals as a bar of all claims and a table by chapter; every part leads to the ledger, filtered."""
     heads = "".join(f'<th scope="col">{head}</th>' for head in ("Chapter", *totals.columns))
     rows = "\n".join(
         f'<tr><th scope="row">{chapter}</th>' + "".join(_count(chapter, *cell) for cell in counts.items()) + "</tr>"
         for chapter, counts in totals.iterrows()
     )
     return (
-        f'<ul class="advnb-bar" aria-label="The {everything["all"]} claims by verdict">{parts}</ul>\n'
+        f"{bar_html(totals)}\n"
         '<div class="advnb-scroll" role="region" tabindex="0" aria-label="Claims by chapter and verdict">'
         f'<table class="advnb-table"><thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>'
     )
