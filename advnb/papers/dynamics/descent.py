@@ -46,6 +46,7 @@ def pgd(problem: Problem, start: Tensor, *, steps: int, step_size: StepSize, dir
     divides dL by its norm, so that ``step_size`` is a length. Raises ValueError if a start is outside.
     """
     checks.count("steps", steps)
+    checks.choice("direction", direction, ("gradient", "steepest"))
     if not callable(step_size):
         checks.positive("step_size", step_size)
     largest = float(start.norm(dim=-1).max())
@@ -95,6 +96,22 @@ def schedule_condition(eta: Callable[[int], float], beta: float, horizon: int = 
     return math.exp(float(ratio.triu().max()))
 
 
+def smoothness(problem: Problem) -> float:
+    """l >= every eigenvalue of d2L on the ball, for the squared loss with L = -(y - f)^2; no sampling.
+
+    d2L = 2 (y - f) d2f - 2 df df^T, so l = 2 max |y - f| max ||d2f|| will do. As softplus'' <= 1/4, ||d2f|| is at most
+    h = ||W^T diag |a| W|| / 4, and |y - f| at most |y - f(x)| + eps (||df(x)|| + eps h / 2). Raises ValueError for
+    another loss or convention.
+    """
+    if (problem.loss, problem.convention) != ("squared", "minus"):
+        raise ValueError(f"the loss must be squared, by 'minus'; got {problem.loss!r}, {problem.convention!r}")
+    centre = torch.zeros(1, problem.d, dtype=torch.float64)
+    h = float(torch.linalg.matrix_norm(problem.W.T @ (problem.a.abs()[:, None] * problem.W), 2)) / 4
+    residual = float((problem.y - problem.f(centre)).abs())
+    slope = float(problem.f_gradient(centre).norm())
+    return 2 * (residual + problem.eps * (slope + problem.eps * h / 2)) * h
+
+
 def on_sphere_mask(problem: Problem, delta: Tensor) -> Tensor:
     """Whether points lie on the sphere to rounding, shape of the leading dimensions of ``delta``."""
     return delta.norm(dim=-1) >= problem.eps * (1 - 1e-12)
@@ -105,7 +122,7 @@ def first_stationary(problem: Problem, path: Path, threshold: float) -> Tensor:
 
     Theorem 3.1 takes ``threshold`` = sqrt(eta).
     """
-    small = torch.stack([problem.gamma(delta).norm(dim=-1) <= threshold for delta in path.delta])
+    small = problem.gamma(path.delta).norm(dim=-1) <= threshold
     reached = small & on_sphere_mask(problem, path.delta)
     return torch.where(reached.any(0), reached.int().argmax(0), -1)
 

@@ -1,6 +1,7 @@
 """The pages *convergence* and *lemmas*: what their drawings show, and the helpers of their claims."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from matplotlib.figure import Figure
@@ -8,7 +9,7 @@ from matplotlib.figure import Figure
 from advnb.book import figures
 from advnb.experiments import live
 from advnb.papers.dynamics import convergence, lemmas
-from advnb.papers.dynamics.convergence.claims import by_net
+from advnb.papers.dynamics.convergence.claims import by_net, local_exponents
 from advnb.papers.dynamics.lemmas.claims import probability_bound
 
 
@@ -22,17 +23,33 @@ def test_every_network_has_a_name_and_medians():
     runs = live(convergence.THEOREM_3_1, seeds=2, only={"d": 2})
     table = by_net(runs)
     assert table["net"].nunique() == 2
-    assert table["steps"].tolist() == [np.median(cell) for cell in runs["steps"]]
+    assert table["eta"].is_monotonic_decreasing
+    assert table.sort_index()["steps"].tolist() == [np.median(cell) for cell in runs["steps"]]
+    assert table.sort_index()["worst"].tolist() == [max(cell) for cell in runs["ratio"]]
 
 
-def test_the_rates_have_a_line_a_network_and_the_slopes_of_the_paper(axes):
+def test_the_rates_have_a_line_a_network_and_the_slopes_of_the_paper():
     runs = live(convergence.THEOREM_3_1, seeds=2, only={"d": 2})
-    convergence.draw_rates(axes, runs, runs)
-    for ax, slope in zip(axes, (-2, 0.5), strict=True):
-        (paper,) = [line for line in ax.lines if line.get_label() == f"slope {'-2' if slope < 0 else '1/2'}"]
+    with figures.style():
+        axes = Figure().subplots(1, 3)
+        convergence.draw_rates(axes, runs)
+    for slope in (-2, -1):
+        (paper,) = [line for line in axes[0].lines if line.get_label() == f"slope {slope}"]
         x, y = np.log(paper.get_xdata()), np.log(paper.get_ydata())
         assert (y[1] - y[0]) / (x[1] - x[0]) == pytest.approx(slope)
-        assert len(ax.lines) == 2 * 2 + 1
+    table = by_net(runs)
+    for ax, name in zip(axes, ("steps", "worst"), strict=False):
+        lines = {line.get_gid(): line.get_ydata() for line in ax.lines if line.get_gid()}
+        assert set(lines) == set(table["net"])
+        assert all(np.array_equal(y, table.loc[table["net"] == net, name]) for net, y in lines.items())
+
+
+def test_local_exponents_are_those_of_neighbouring_steps():
+    eta = np.array([0.04, 0.01, 0.001])
+    table = pd.DataFrame({"net": "a", "eps": 0.2, "eta": eta, "steps": 3 * eta**-1.5})
+    local = local_exponents(table, "steps")
+    assert local["exponent"].tolist() == pytest.approx([-1.5, -1.5])
+    assert local["relative"].tolist() == pytest.approx([0.5, 0.001**0.5 * 0.01**0.5 / 0.04])
 
 
 def test_a_constant_step_ends_below_a_shrinking_one(axes):

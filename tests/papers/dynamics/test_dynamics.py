@@ -12,7 +12,7 @@ from advnb.experiments import find
 from advnb.models import TwoLayer
 from advnb.papers import dynamics
 from advnb.papers.dynamics import circle, sphere
-from advnb.papers.dynamics.convergence import trials as convergence
+from advnb.papers.dynamics.convergence import shrinking as convergence
 from advnb.papers.dynamics.descent import first_stationary, join, on_sphere_mask
 from advnb.papers.dynamics.lemmas.quantities import angle_scan, lipschitz_bound
 from advnb.papers.dynamics.panels import trials as counts

@@ -1,17 +1,21 @@
-"""The pictures of the page *convergence*: a trajectory's measures, the rates, steps that shrink."""
+"""The pictures of the page *convergence*: the rates, where the rule stops, which steps descend, steps that shrink."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.typing import FillStyleType
 
 from advnb.book import figures
-from advnb.papers.dynamics.convergence.claims import by_net
+from advnb.papers.dynamics.convergence.claims import by_net, explode, judged_schedules, local_exponents
 from advnb.papers.dynamics.descent import pgd, shrinking
 from advnb.papers.dynamics.problem import Problem, draw, in_ball, tangent_part
 from advnb.papers.dynamics.sphere import newton
@@ -20,21 +24,93 @@ ETA = 0.004
 """The step from which the picture of shrinking steps starts."""
 
 
-def draw_rates(axes: list[Axes], stored: pd.DataFrame, live: pd.DataFrame) -> None:
-    """Draw steps and distance at the stopping rule against eta, a line a network, beside the paper's powers."""
-    for table, style in ((stored, ".-"), (live, "x")):
-        for _, part in by_net(table).groupby("net"):
-            for ax, name in zip(axes, ("steps", "distance"), strict=True):
-                look = {"color": figures.COLOURS["measured"], "alpha": 0.35, "markersize": 4}
-                ax.loglog(part["eta"], part[name], style, **look)
-    ends = np.array([stored["eta"].min(), stored["eta"].max()])
+def draw_rates(axes: Sequence[Axes], stored: pd.DataFrame) -> None:
+    """Draw against eta, a line a network, coloured by d: the steps, the distance, and the local powers of both."""
+    table = by_net(stored)
+    for net, part in table.groupby("net"):
+        look = {"color": _colour(part["d"].iloc[0]), "alpha": 0.35, "linewidth": 1}
+        axes[0].loglog(part["eta"], part["steps"], **look, gid=str(net))
+        axes[1].semilogx(part["eta"], part["worst"], **look, gid=str(net))
+    ends = np.array([table["eta"].min(), table["eta"].max()])
     paper = figures.line("paper") | {"marker": ""}
-    axes[0].loglog(ends, 10 * (ends / ends[1]) ** -2.0, **paper, label="slope -2")
-    axes[1].loglog(ends, 0.1 * (ends / ends[1]) ** 0.5, **paper, label="slope 1/2")
-    axes[0].set(xlabel="step size η", ylabel="steps until ‖Γ‖ ≤ √η")
-    axes[1].set(xlabel="step size η", ylabel="distance to the minimum then")
+    axes[0].loglog(ends, 4 * (ends / ends[1]) ** -2.0, **paper, label="slope -2")
+    axes[0].loglog(ends, 4 * (ends / ends[1]) ** -1.0, **(figures.line("bound") | {"marker": ""}), label="slope -1")
+    axes[0].set(xlabel="step size η", ylabel="steps until ‖Γ‖ ≤ √η", ylim=(1, 1e5))
+    axes[1].axhline(2, **paper, label="Lemma A.6")
+    axes[1].set(xlabel="step size η", ylabel="largest distance · μ / √η", ylim=(0, 2.2))
+    sizes = table.groupby("net")["eta"].transform("size")
+    wide = table[sizes == sizes.max()]
+    for name, power, marker in (("steps", -1.0, "o"), ("distance", 0.5, "s")):
+        local = local_exponents(wide, name)
+        colour = figures.COLOURS["measured" if name == "steps" else "clean"]
+        axes[2].semilogx(local["relative"], local["exponent"] - power, marker, color=colour, markersize=3,
+                         alpha=0.5, label=f"{name}: from {power:g}")  # fmt: skip
+    axes[2].axhline(0, color=figures.INK, linewidth=0.8)
+    axes[2].set(xlabel="η / ε²", ylabel="local power, less its limit")
+    for d in sorted(table["d"].unique()):
+        axes[1].plot([], [], color=_colour(d), label=f"d = {d}")
     for ax in axes:
-        ax.legend()
+        ax.legend(fontsize=7)
+
+
+def _colour(d: int) -> str:
+    """One colour a dimension, along a map that grey printing keeps in order."""
+    return str(to_hex(colormaps["viridis"](min(1.0, math.log2(d) / 6.5))))
+
+
+def draw_stopping(ax: Axes, *tables: pd.DataFrame) -> None:
+    """Draw, for every start, where it stops: distance in units of sqrt(eta)/mu against sqrt(eta) in units of ||dL||."""
+    colours = {"squared": "measured", "cross_entropy": "adversarial", "pseudo_huber": "clean"}
+    for table in tables:
+        loss = table["loss"] if "loss" in table else pd.Series("squared", index=table.index)
+        for name, part in table.groupby(loss.fillna("squared")):
+            rows = part.explode("ratio", ignore_index=True)
+            x = np.sqrt(rows["eta"].astype(float)) / rows["grad_L"].astype(float)
+            look = {"color": figures.COLOURS[colours[str(name)]], "markersize": 2.5, "alpha": 0.35}
+            ax.semilogx(x, rows["ratio"].astype(float), "o", **look, label=str(name).replace("_", " "))
+    ax.axvline(1, **(figures.line("bound") | {"marker": ""}), label="the rule holds everywhere")
+    ax.axhline(1, color=figures.INK, linewidth=0.8)
+    ax.set(xlabel="√η / ‖∂L‖", ylabel="distance · μ / √η at the stopping rule", ylim=(0, 1.4))
+    handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+    ax.legend(handles.values(), handles.keys(), fontsize=7)
+
+
+def draw_descent(ax: Axes, stored: pd.DataFrame) -> None:
+    """Draw the share of networks without a rising step against eta / eps^2, a line a radius."""
+    rows = explode(stored, ["eta", "worst", "drop", "guarantee"])
+    marks = ["o", "s", "D", "^", "v"]
+    for (eps, part), mark in zip(rows.groupby("eps"), marks, strict=False):
+        falls = (part["worst"] < 0).groupby(part["relative"].round(6)).mean()
+        sure = (part["guarantee"] < 0).groupby(part["relative"].round(6)).mean()
+        (drawn,) = ax.semilogx(falls.index, falls, marker=mark, markersize=4, label=f"ε = {eps:g}")
+        ax.semilogx(sure.index, sure, ":", color=drawn.get_color())
+    ax.axvline(1, **(figures.line("paper") | {"marker": ""}), label="the theorem's ε²")
+    ax.axvline(1 / 16, **(figures.line("bound") | {"marker": ""}), label="its proof's ε²/16")
+    ax.set(xlabel="η / ε²", ylabel="share of networks that descend", ylim=(-0.03, 1.03))
+    ax.legend(fontsize=7)
+
+
+def draw_schedules(ax: Axes, stored: pd.DataFrame) -> None:
+    """Draw for each schedule kappa / (mu z) (z / (s + z))^p whether (12) is met and whether D_s / eta_s is bounded."""
+    family = judged_schedules(stored[stored["kappa"].notna()])
+    cells = family.groupby(["kappa", "power"])[["met", "pgd", "recursion"]].mean().reset_index()
+    for _, row in cells.iterrows():
+        kappa, power = float(row["kappa"]), float(row["power"])
+        for name, size, look in (("recursion", 15, "adversarial"), ("pgd", 9, "measured")):
+            style: FillStyleType = "full" if row[name] > 0.5 else "none"
+            colour = figures.COLOURS[look]
+            ax.plot(
+                kappa, power, "o", markersize=size, color=colour, fillstyle=style, gid=f"{name}-{kappa:g}-{power:g}"
+            )
+        if row["met"] > 0.5:
+            ax.plot(kappa, power, "+", color="white", markersize=6, gid=f"met-{kappa:g}-{power:g}")
+    for name, look in (("bounded in the proof's recursion", "adversarial"), ("bounded for PGD", "measured")):
+        ax.plot([], [], "o", color=figures.COLOURS[look], label=name)
+    ax.plot([], [], "+", color=figures.INK, label="meets (12)")
+    ax.set(xscale="log", xlabel="κ = γ η₀ z", ylabel="power p of η_s", ylim=(0.2, 2.9), xlim=(0.18, 4.2))
+    ax.set_xticks(sorted(cells["kappa"]), [f"{kappa:g}" for kappa in sorted(cells["kappa"])])
+    ax.minorticks_off()
+    ax.legend(fontsize=7, ncols=3, loc="upper center")
 
 
 @lru_cache
