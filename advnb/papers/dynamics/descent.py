@@ -46,7 +46,6 @@ def pgd(problem: Problem, start: Tensor, *, steps: int, step_size: StepSize, dir
     divides dL by its norm, so that ``step_size`` is a length. Raises ValueError if a start is outside.
     """
     checks.count("steps", steps)
-    checks.choice("direction", direction, ("gradient", "steepest"))
     if not callable(step_size):
         checks.positive("step_size", step_size)
     largest = float(start.norm(dim=-1).max())
