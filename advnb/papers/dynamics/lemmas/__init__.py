@@ -1,7 +1,27 @@
 """The lemmas of Deng et al. (2020), section 4 and appendix A, each beside what it bounds."""
 
 from advnb.papers.dynamics.lemmas.claims import PAGE
-from advnb.papers.dynamics.lemmas.drawings import draw_curvature, draw_tangent_step
-from advnb.papers.dynamics.lemmas.trials import CONSTANTS, STEP_LEMMAS
+from advnb.papers.dynamics.lemmas.drawings import (
+    draw_bracket,
+    draw_curvature,
+    draw_needle,
+    draw_profile,
+    draw_sphere,
+    draw_tangent_step,
+)
+from advnb.papers.dynamics.lemmas.quantities import forked
+from advnb.papers.dynamics.lemmas.trials import CONSTANTS, STEP_LEMMAS, openings
 
-__all__ = ["CONSTANTS", "PAGE", "STEP_LEMMAS", "draw_curvature", "draw_tangent_step"]
+__all__ = [
+    "CONSTANTS",
+    "PAGE",
+    "STEP_LEMMAS",
+    "draw_bracket",
+    "draw_curvature",
+    "draw_needle",
+    "draw_profile",
+    "draw_sphere",
+    "draw_tangent_step",
+    "forked",
+    "openings",
+]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from advnb.book.claims import Measured, Page
-from advnb.book.rounding import about, share
+from advnb.book.rounding import about, at_least, at_most, share
 from advnb.papers.dynamics.lemmas.trials import forked_trajectories
 from advnb.papers.dynamics.settings import SIZES
 from advnb.statistics import Exponent, exponent
@@ -220,8 +220,8 @@ def _tangent_part(curvature: pd.DataFrame) -> Measured:
     printed, mended = tight["l43_printed"].max(), tight["l43_mended"].min()
     identity = curvature["l43_identity"].max()
     return (
-        f"at β = 1/2 the least ratio of the two sides is at most {about(printed, 1)} in every network with the printed "
-        f"condition, at least {about(mended)} with |cos| ≤ β and ∂L for ∂f; the identity ‖Γ‖ = sin ‖∂L‖ holds up to "
+        f"at β = 1/2 the least ratio of the two sides is {at_most(printed, 0.05)} in every network with the printed "
+        f"condition, {at_least(mended, 0.01)} with |cos| ≤ β and ∂L for ∂f; the identity ‖Γ‖ = sin ‖∂L‖ holds up to "
         f"{about(10.0 ** math.ceil(math.log10(identity)), 1)}",
         {"printed": printed, "mended": mended, "identity": identity},
     )

@@ -253,15 +253,16 @@ def geometry(*, d: int, eta_over_eps: float, seed: int, device: str = "cpu", pai
     sweep = eta_over_eps * (angle.cos() * normal + angle.sin() * tangent / tangent.norm())
     swept = projection_error(problem, normal, sweep) / mended_bound(problem, normal, sweep)
     terms = chord_terms(problem, delta, other)
-    near = terms.relative < 1
+    apart = terms.relative > 1e-3  # closer, the difference of two points is rounding to more than a part in 10^9
+    near = apart & (terms.relative < 1)
     result: Numbers = {
         "l42_outward": float(printed[outward].max()),
         "l42_inward": float(printed[~outward].max()),
         "l42_share": float((printed[~outward] > 1).double().mean()),
         "l42_mended": max(float((error / mended_bound(problem, delta, step)).max()), float(swept.max())),
         "l42_sharp": float(swept.max()),
-        "a3_first": float((terms.normal / terms.half_square).max()),
-        "a4": float((terms.cross / terms.relative).max()),
+        "a3_first": float((terms.normal / terms.half_square)[apart].max()),
+        "a4": float((terms.cross / terms.relative)[apart].max()),
     }
     if bool(near.any()):
         result["a3_second"] = float((terms.normal[near] / terms.tangent[near] ** 2).max())
