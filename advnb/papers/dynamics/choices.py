@@ -152,16 +152,15 @@ def _paper_starts(fig2: pd.DataFrame) -> Measured:
     statement="Section 3 and appendix A (the sign of L)",
     says="local maxima of L are hard to leave at a large radius, for either reading of the sign (the paper does not "
     "compare them)",
-    evidence="dynamics.fig2",
+    evidence=["dynamics.fig2_sign", "dynamics.fig2"],
     holds=lambda weak, strong: weak == inf and strong < inf,
     verdict="reproduced in part",
     why="only for the weak end, where the slope of the cross entropy vanishes; leaving the strong end takes travel "
     "time",
 )
-def _sign(fig2: pd.DataFrame) -> Measured:
+def _sign(plus: pd.DataFrame, minus: pd.DataFrame) -> Measured:
     """The quick end of the interval over networks for the weak maxima, the slow end for the strong ones."""
-    rows = pick(per_image(fig2), CONSTANT, eps=100.0, scale=10.0)
-    weak, strong = (by_network(pick(rows, convention=name)) for name in ("minus", "plus"))
+    weak, strong = (by_network(pick(per_image(t), CONSTANT, scale=10.0, ratio=10.0)) for t in (minus, plus))
     return (
         f"radius 100, scale 10, the paper's steps: {spread(weak)} steps with L = -loss, {spread(strong)} with L = +loss"
     ), {"weak": median_interval(weak)[0], "strong": median_interval(strong)[1]}
@@ -270,7 +269,7 @@ def draw_variants(ax: Axes, rows: pd.DataFrame) -> None:
             times = pick(cell, step=rule)
             if len(times):
                 found = medians(times.fillna({"loss_half": inf}), "step").clip(0.8, 2.2 * limit)
-                middle, low, high = found.loc[rule].tolist()
+                middle, low, high = found.to_numpy()[0]
                 ax.plot([low, high], [y, y], color=colour, alpha=0.35, linewidth=4)
                 ax.plot(middle, y, marker, color=colour)
     for rule, (colour, marker) in LOOKS.items():

@@ -311,7 +311,9 @@ def test_shown_steps_hold_the_first_and_the_last():
         assert steps[:4] == [0, 1, 2, 3] and steps[-1] == last and len(steps) <= 60
 
 
-@pytest.mark.parametrize("experiment", [di.FIG2, FIG2_CHOICES, FIG2_PRECISION, FIG3], ids=lambda e: e.name)
+@pytest.mark.parametrize(
+    "experiment", [di.FIG2, di.FIG2_SIGN, FIG2_CHOICES, FIG2_PRECISION, FIG3], ids=lambda e: e.name
+)
 def test_the_laptop_grids_have_networks_enough_for_an_interval_and_as_many_odd_images_as_even(experiment):
     trials = experiment.trials("laptop")
     assert {trial.seed for trial in trials} >= set(range(10 if experiment is di.FIG2 else 6))

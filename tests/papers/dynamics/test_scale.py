@@ -90,7 +90,7 @@ def test_escape_times_are_drawn_at_their_radii_beside_the_time_of_a_linear_funct
 
 
 def test_figure_2_has_a_curve_for_each_ratio_that_starts_at_zero(ax, fig2):
-    draw_covered(ax, fig2, 1000.0, CONSTANT, "minus")
+    draw_covered(ax, fig2, 1000.0, CONSTANT)
     shown = curves(ax)
     assert list(shown) == [f"r = {ratio:g}, ε = {1000 * ratio:g}" for ratio in RATIOS]
     for line in shown.values():

@@ -85,5 +85,6 @@ def test_settings_that_learn_are_named():
 def test_figure_3_has_both_optimisers_and_both_readings_at_the_papers_learning_rates():
     params = [trial.params for trial in FIG3.trials("laptop")]
     kinds = {(p["optimizer"], p["units"]) for p in params if p["scale"] == 0.1}
+    assert len({p["ratio"] for p in params if p["scale"] == 0.1}) >= 3
     assert kinds == {(name, units) for name in ("sgd", "adam") for units in ("norm", "pixels")}
     assert all(p["lr"] == pytest.approx(0.01 * p["ratio"]) and p["epochs"] == [0, 10, 100] for p in params)

@@ -13,7 +13,7 @@ What the paper leaves open is a named parameter here: the sign (``convention``),
 of a local maximum, ``escape`` the trial made of them with its experiments, and ``tables`` reads what is stored.
 """
 
-from advnb.papers.dynamics.images.escape import CONSTANT, FIG2, RATIOS, RELATIVE, SCALES, SETTLED, start_from
+from advnb.papers.dynamics.images.escape import CONSTANT, FIG2, FIG2_SIGN, RATIOS, RELATIVE, SCALES, SETTLED, start_from
 from advnb.papers.dynamics.images.maximum import Maximum, local_maximum
 from advnb.papers.dynamics.images.scene import Scene, draw_scene
 from advnb.papers.dynamics.images.steps import escape_steps, predicted_steps, travel
@@ -30,6 +30,6 @@ from advnb.papers.dynamics.images.tables import (
     spread,
 )
 
-__all__ = ["CONSTANT", "FIG2", "NAMES", "RATIOS", "RELATIVE", "SCALES", "SETTLED", "Maximum", "Scene", "by_image",
-           "by_network", "draw_scene", "escape_steps", "escapes", "local_maximum", "medians", "nearest", "per_image",
-           "percent", "pick", "predicted_steps", "spread", "start_from", "travel"]  # fmt: skip
+__all__ = ["CONSTANT", "FIG2", "FIG2_SIGN", "NAMES", "RATIOS", "RELATIVE", "SCALES", "SETTLED", "Maximum", "Scene",
+           "by_image", "by_network", "draw_scene", "escape_steps", "escapes", "local_maximum", "medians", "nearest",
+           "per_image", "percent", "pick", "predicted_steps", "spread", "start_from", "travel"]  # fmt: skip

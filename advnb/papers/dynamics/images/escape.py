@@ -117,21 +117,24 @@ def _runs(grid: Mapping[str, Any], *kinds: tuple[str, str]) -> list[Numbers]:
 _MNIST = {"data": "mnist", "version": "2017", "images": 4, "scale": SCALES, "ratio": RATIOS, "units": "norm",
           "loss": "cross_entropy", "convention": "minus"}  # fmt: skip
 _DIGITS = _MNIST | {"data": "digits", "images": 2, "ratio": [10.0, 0.001]}
-_THREE = _MNIST | {"ratio": [10.0, 0.1, 0.001]}
-_FEW = _MNIST | {"ratio": [10.0, 0.001]}
+_TWO = _MNIST | {"ratio": [10.0, 0.001]}
 _FULL = _MNIST | {"version": "2019", "images": 20}
 
 
-def _variants(grid: Mapping[str, Any], later: Mapping[str, Any]) -> list[Numbers]:
-    """One choice changed at a time; the network of 2019 with what ``later`` changes besides."""
-    settled = {**grid, "scale": [10.0, 1000.0], "ratio": 10.0, "lr": [1e2, 1e4]}
+def _cells(**changes: Any) -> list[Numbers]:
+    """The largest ratio at every scale, and panel c's smallest, with some choices changed; both rules."""
     return [
-        *_runs({**grid, "units": "pixels"}, CONSTANT, RELATIVE),
-        *_runs({**grid, "units": "pixels", "radius_of": "scale"}, CONSTANT, RELATIVE),
-        *_runs({**grid, "loss": "squared"}, CONSTANT, RELATIVE),
-        *_runs(settled, SETTLED),
-        *_runs({**grid, "version": "2019", **later}, CONSTANT, RELATIVE),
+        run
+        for cell in ({"ratio": 10.0}, {"scale": 1000.0, "ratio": 0.001})
+        for run in _runs({**_MNIST, **cell, **changes}, CONSTANT, RELATIVE)
     ]
+
+
+def _variants(grid: Mapping[str, Any]) -> list[Numbers]:
+    """One choice changed at a time, in all cells."""
+    changes: list[Numbers] = [{"units": "pixels"}, {"units": "pixels", "radius_of": "scale"}, {"loss": "squared"}]
+    runs = [run for change in changes for run in _runs({**grid, **change}, CONSTANT, RELATIVE)]
+    return [*runs, *_runs({**grid, "lr": [1e2, 1e4]}, SETTLED)]
 
 
 FIG2 = Experiment(
@@ -139,23 +142,41 @@ FIG2 = Experiment(
     escape,
     grids={
         "live": _runs(_DIGITS, CONSTANT, RELATIVE),
-        "laptop": [
-            *_runs(_MNIST, CONSTANT, RELATIVE),
-            *_runs(_THREE, SETTLED),
-            *_runs(_THREE | {"convention": "plus"}, CONSTANT, RELATIVE),
-        ],
-        "full": _runs(_FULL | {"convention": ["minus", "plus"]}, CONSTANT, SETTLED, RELATIVE),
+        "laptop": [*_runs(_MNIST, CONSTANT, RELATIVE), *_runs(_TWO, SETTLED)],
+        "full": _runs(_FULL, CONSTANT, SETTLED, RELATIVE),
     },
     seeds={"live": 1, "laptop": 10, "full": 10},
     dtype="float64",
     tolerance=Tolerance(rtol=1e-3, atol=1e-6),
 )
-"""Figure 2: scales x ratios, both conventions, the paper's steps and eps-relative ones."""
+"""Figure 2: scales x ratios, the paper's steps and eps-relative ones, convention "minus"."""
+
+FIG2_SIGN = Experiment(
+    "dynamics.fig2_sign",
+    escape,
+    grids={
+        "laptop": _runs(_TWO | {"convention": "plus"}, CONSTANT, RELATIVE),
+        "full": _runs(_FULL | {"convention": "plus"}, CONSTANT, SETTLED, RELATIVE),
+    },
+    seeds={"laptop": 6, "full": 10},
+    dtype="float64",
+    tolerance=Tolerance(rtol=1e-3, atol=1e-6),
+)
+"""Figure 2 from the other end: convention "plus"."""
 
 FIG2_CHOICES = Experiment(
     "dynamics.fig2_choices",
     escape,
-    grids={"laptop": _variants(_FEW, {"scale": 1000.0, "ratio": 0.001, "images": 2}), "full": _variants(_FULL, {})},
+    grids={
+        "laptop": [
+            *_cells(units="pixels"),
+            *_cells(units="pixels", radius_of="scale", scale=1000.0),
+            *_cells(loss="squared"),
+            *_runs(_MNIST | {"scale": [10.0, 1000.0], "ratio": 10.0, "lr": [1e2, 1e4]}, SETTLED),
+            *_runs(_MNIST | {"version": "2019", "images": 2, "scale": 1000.0, "ratio": 0.001}, CONSTANT, RELATIVE),
+        ],
+        "full": _variants(_FULL),
+    },
     seeds={"laptop": 6, "full": 10},
     dtype="float64",
     tolerance=Tolerance(rtol=1e-3, atol=1e-6),

@@ -38,13 +38,13 @@ def draw_against_radius(ax: Axes, rows: pd.DataFrame, live_rows: pd.DataFrame, r
     ax.legend(loc="lower right")
 
 
-def draw_covered(ax: Axes, fig2: pd.DataFrame, scale: float, run: tuple[str, str], convention: str) -> None:
+def draw_covered(ax: Axes, fig2: pd.DataFrame, scale: float, run: tuple[str, str]) -> None:
     """Share of the loss range covered against the step, a curve for each ratio: medians over images, quartiles."""
     for colour, ratio in zip(figures.CYCLE, RATIOS, strict=False):
-        trials = pick(fig2, run, scale=scale, ratio=ratio, convention=convention)
+        trials = pick(fig2, run, scale=scale, ratio=ratio)
         if len(trials):
             both = zip(trials["path"], trials["margin_floor"], strict=True)
-            shares = np.concatenate([covered(path, floor, convention) for path, floor in both])
+            shares = np.concatenate([covered(path, floor, "minus") for path, floor in both])
             draw_band(ax, run[1], shares, colour, f"r = {ratio:g}, ε = {trials['eps'].iloc[0]:g}")
     ax.set(ylabel="share of the loss range covered", title=f"input scale {scale:g}, {NAMES[run]}")
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))

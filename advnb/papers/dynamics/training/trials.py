@@ -90,10 +90,10 @@ _NORM, _PIXELS = {"units": "norm"}, {"units": "pixels", "radius_of": "scale"}
 """The two readings of an input scale s: images of norm s, or pixels in [0, s]; eps = r s for both (appendix B.1)."""
 
 _CELLS = [
-    (_NORM, 0.1, "sgd", [10.0, 1.0, 0.1]),
+    (_NORM, 0.1, "sgd", [10.0, 0.1]),
     (_NORM, 0.1, "adam", [10.0, 1.0, 0.1]),
-    (_PIXELS, 0.1, "sgd", [10.0, 1.0]),
-    (_PIXELS, 0.1, "adam", [1.0, 0.1]),
+    (_PIXELS, 0.1, "sgd", [10.0]),
+    (_PIXELS, 0.1, "adam", [1.0]),
     (_NORM, 10.0, "sgd", [0.1]),
     (_NORM, 10.0, "adam", [0.1]),
 ]
