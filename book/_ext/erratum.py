@@ -142,8 +142,7 @@ def count(_app: Sphinx, doctree: nodes.document) -> None:
     found = rows(entries)
     lines = []
     for where, numbers in found.items():
-        title = sections[where].next_node(nodes.title).astext()
-        link = nodes.reference("", title, internal=True, refuri=f"#{sections[where]['ids'][0]}")
+        link = nodes.reference("", where.title(), internal=True, refuri=f"#{sections[where]['ids'][0]}")
         lines.append([nodes.paragraph("", "", link), *(nodes.paragraph("", str(n)) for n in numbers)])
     totals = [sum(column) for column in zip(*found.values(), strict=True)]
     lines.append([nodes.paragraph("", text) for text in ("All", *map(str, totals))])

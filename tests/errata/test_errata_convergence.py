@@ -7,7 +7,7 @@ import pytest
 import sympy
 
 
-def test_fosc_is_zero_where_each_coordinate_has_no_slope_or_is_at_its_bound():
+def test_fosc_is_zero_coordinate_by_coordinate():
     eps, d = 0.5, 3
     corners = eps * np.array(list(product((-1, 1), repeat=d)))
     pure, mixed = 0, 0

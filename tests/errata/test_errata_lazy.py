@@ -14,7 +14,7 @@ from advnb.papers.lazy.bounds import mended, printed, uniform
 GAMMA = 0.05
 
 
-def test_section_3_the_gradient_of_the_linear_model_has_the_factor_too():
+def test_section_3_gradient_of_the_linear_model():
     d = 4
     w, x = sympy.symbols(f"w:{d}", positive=True), sympy.symbols(f"x:{d}", positive=True)
     plain = sum(a * b for a, b in zip(w, x, strict=True))
@@ -24,7 +24,7 @@ def test_section_3_the_gradient_of_the_linear_model_has_the_factor_too():
 
 
 @pytest.mark.parametrize("d", [10**2, 10**4, 10**6])
-def test_section_3_linear_weights_that_move_by_a_constant_each_resist(d):
+def test_section_3_weights_that_move_each_resist(d):
     start, x, c = np.random.default_rng(0).normal(size=d), np.full(d, d**-0.5), 1.0
 
     def shortest_flip(w):
@@ -37,7 +37,7 @@ def test_section_3_linear_weights_that_move_by_a_constant_each_resist(d):
     assert together <= most < 5 / sqrt(d)
 
 
-def test_the_step_of_theorem_31_refers_to_itself_and_a_constant_one_flips():
+def test_theorem_31_needs_a_constant_step():
     length, share, ratio = sympy.symbols("length share ratio", positive=True)  # ratio: f / norm of the gradient
     # The gradient changes by the share `share * length` of its norm within `length`: the printed step, with the
     # numerator mended, solves length = 2 ratio / (1 - share * length).
@@ -91,7 +91,7 @@ def flips_nearby(d, radius, eps, length):
     return quad(given, 0, sqrt(d) + 10, points=[radius], limit=200)[0]
 
 
-def test_lemma_b6_holds_although_its_proof_takes_too_large_a_variance():
+def test_lemma_b6_holds_by_another_proof():
     tau = np.array([1e-3, 0.01, 0.1])
     assert np.all(norm.cdf(tau, scale=0.5) - norm.cdf(-tau, scale=0.5) > tau)  # variance 1/4, at delta = -x/2
     assert np.all(norm.cdf(tau, scale=0.5**0.5) - norm.cdf(-tau, scale=0.5**0.5) > tau)  # and at 1/2, too
@@ -144,7 +144,7 @@ def test_lemma_b7_fails_in_small_dimensions(m):
     assert short >= 4
 
 
-def test_lemma_b7_holds_from_a_dimension_on_that_grows_with_the_radius():
+def test_lemma_b7_holds_in_large_dimensions():
     c0 = 10
     best = {d: np.sqrt(d / 2) - c0 for d in (478, 479)}  # the bound's limit as the width grows
     assert best[478] < np.sqrt(478) / 4
@@ -185,7 +185,7 @@ def test_the_variance_in_the_bernstein_step_of_lemma_b8():
     assert np.sqrt(3 * (np.sqrt(2) * 0.25 + 1)) > 4 * np.sqrt(0.25)
 
 
-def test_one_point_lies_on_more_hyperplanes_than_lemma_b8_allows():
+def test_lemma_b8_one_point_on_many_hyperplanes():
     d, m, count = 200, 4000, 100
     shift, radius = 1 / sqrt(d), 0.01 / sqrt(m)
     w = np.random.default_rng(0).normal(size=(m, d))
@@ -223,7 +223,7 @@ def chain(d, log_m, c0, gamma, constant):
     return one, two, three
 
 
-def test_lemmas_b8_and_b9_need_conditions_on_the_dimension():
+def test_lemmas_b8_and_b9_need_large_dimensions():
     for d in (10, 100, 784):
         assert lengths(d, 10.0 * d) > 3
         assert lengths(d, d - log(8 / GAMMA)) <= 3
@@ -235,7 +235,7 @@ def test_lemmas_b8_and_b9_need_conditions_on_the_dimension():
         assert log(4 / GAMMA) ** 2 < 100 and two > three
 
 
-def test_the_last_term_of_lemma_b9_has_the_square_of_a_constant():
+def test_lemma_b9_has_the_square_of_a_constant():
     def sums(m, d, c0, gamma=GAMMA):
         """The left side of the last inequality about subsets of units over the root on its right."""
         c = max(1.0, c0)
@@ -256,7 +256,7 @@ def test_the_last_term_of_lemma_b9_has_the_square_of_a_constant():
 
 @pytest.mark.parametrize("gamma", [0.5, GAMMA, 1e-10])
 @pytest.mark.parametrize("c0", [0.01, 1.0, 10.0, 100.0])
-def test_the_end_of_lemma_b9_follows_with_constant_and_condition_mended(gamma, c0):
+def test_the_end_of_lemma_b9_follows_when_mended(gamma, c0):
     tried = 0
     for d in np.geomspace(20, 1e9, 30):
         most = sqrt(d) - log(4 / gamma)  # d >= log(4m/gamma)^2
