@@ -1,9 +1,11 @@
 """The page of exits: forecasts of trajectories that follow the law, and of those that do not; growth from C0 to C0."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
+from advnb.papers.lazy.exits import cells, draw_forecasts, draw_movement
 from advnb.papers.lazy.exits.claims import PAGE, growth
 from advnb.papers.lazy.exits.forecasts import foreseen_exits, reached, with_intervals
 from advnb.papers.lazy.exits.trials import EXITS, RADII
@@ -86,3 +88,37 @@ def test_claims_are_judged_on_such_trajectories(claim):
 def test_long_trials_grow_by_side():
     trials = EXITS.trials("laptop", seeds=1)
     assert len(trials) == 7 and {trial.params["m"] for trial in trials} == {1000}
+
+
+@pytest.fixture
+def ax():
+    fig, ax = plt.subplots()
+    yield ax
+    plt.close(fig)
+
+
+def test_cells_tell_what_was_reached_and_what_was_not_run():
+    table = cells(stored(last=30.0), foreseen_exits(stored(last=30.0), "pixels"))
+    assert table.columns.tolist() == ["C0 = 10", "C0 = 20", "C0 = 30", "C0 = 40"]
+    assert (table.loc[784] == "not run").all()
+    assert table.loc[25, "C0 = 10"].endswith("(3 of 3)")
+    assert table.loc[25, "C0 = 40"].startswith("not in 1,000,000,000; foreseen ")
+
+
+def test_movement_is_drawn_for_every_network_beside_the_old_law(ax):
+    draw_movement(ax, stored(), dims=(25, 100))
+    lines = [line for line in ax.lines if len(line.get_xdata()) > 10]
+    solid = [line for line in lines if line.get_linestyle() == "-"]
+    dashed = [line for line in lines if line.get_linestyle() == "--"]
+    assert len(solid) == 6 and len(dashed) == 2
+    levels = sorted(line.get_ydata()[0] for line in ax.lines if line not in lines)
+    assert levels == [10, 20, 30, 40]
+    assert dashed[0].get_ydata()[-1] < solid[0].get_ydata()[-1]  # the law in log t stays behind
+
+
+def test_forecasts_lie_on_the_diagonal_where_the_law_holds(ax):
+    squared = with_intervals(foreseen_exits(stored(), "pixels"))
+    draw_forecasts(ax, squared, foreseen_exits(stored(), "pixels", root=1.0))
+    assert len(ax.containers) == len(SIDES)
+    points = ax.containers[0].lines[0].get_xydata()
+    assert points[:, 1] == pytest.approx(points[:, 0], rel=0.15)

@@ -1,4 +1,4 @@
-"""The page of Figures 2, 3, 5 and 6: which rows are which figure, and what its pictures show."""
+"""The page of Figures 2, 5 and 6: which rows are which figure, and what its pictures show."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -59,23 +59,6 @@ def test_the_law_is_that_of_all_trained_networks(unit):
     assert 0.1 < law.phi < law.kappa < 0.5
 
 
-def test_trajectories_that_went_on():
-    """From C0 = 10 to 20 one network doubles its gradient; the other stops at 11 and does not count."""
-    table = pd.DataFrame(
-        {
-            "side": 5, "m": 1000, "bias": False, "seed": [0, 1], "radii": [[10.0, 20.0]] * 2,
-            "moved": [[0.0, 10.0, 19.0], [0.0, 10.0, 11.0]], "gradient": [[1.0, 3.0, 6.0]] * 2,
-            "relative": [[1.0, 2.0, 2.0]] * 2, "eta": [[1.0, 4.0, 2.0]] * 2, "reached": [[True, True, False]] * 2,
-        }
-    )  # fmt: skip
-    for name in ("step", "after", "test_error", "eta_median", "norm", "norm_median", "relative_median",
-                 "gradient_median", "value", "flippable", "norm_released", "success", "robust_error"):  # fmt: skip
-        table[name] = [[0.0] * 3] * 2
-    found = scaling.further(table)
-    assert found.index.tolist() == [(25, False, 0)]
-    assert found.iloc[0].to_dict() == {"eta": 0.5, "gradient": 2.0, "relative": 1.0, "C0": 19.0}
-
-
 def test_panels_have_a_curve_a_value_and_the_papers_slopes(axes, rows):
     scaling.draw_panels(axes, rows.query("radius == 10"), "m", {100: "thin", 1000: "wide"})
     assert [ax.get_title() for ax in axes] == list(scaling.PANELS.values())
@@ -134,3 +117,15 @@ def test_the_widget_shows_law_turn_and_the_networks_there(axes, rows, field):
     assert set(drawn) == {"law", "turn", "trained"}
     scaling.draw_law(axes[1], 1.0, field, law=LAW, rows=rows)
     assert set(curves(axes[1])) == {"law"}  # no network, and the turn lies far to the left
+
+
+def test_the_theory_bounds_every_panel_from_its_side(axes, rows):
+    """At C0 = 10 the gradient lies above its dotted line and the step below it; their slopes are the paper's."""
+    part = rows.query("radius == 10")
+    scaling.draw_theory(axes, 10.0)
+    for ax, predicted in zip(axes, (-0.5, 0.5, -1), strict=True):
+        assert slope(ax.lines[0]) == pytest.approx(predicted)
+    gradient, step = axes[1].lines[0].get_ydata(), axes[0].lines[0].get_ydata()
+    means = part.groupby("d")[["gradient", "relative"]].mean()
+    assert (means["gradient"].to_numpy() > gradient).all() and (means["relative"].to_numpy() < step).all()
+    assert axes[2].lines[0].get_ydata() == pytest.approx(step / gradient)

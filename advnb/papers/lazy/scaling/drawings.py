@@ -1,4 +1,4 @@
-"""The pictures of Figures 2, 3, 5 and 6, and of the law behind them."""
+"""The pictures of Figures 2, 5 and 6, and of the law behind them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from advnb.book import figures
+from advnb.papers.lazy.bounds.printed import gradient_simple, value_simple
 from advnb.papers.lazy.flips import RADII, exponents
 from advnb.papers.lazy.laws import Law
 from advnb.papers.lazy.task import SIDES
@@ -49,6 +50,18 @@ def draw_crosses(axes: Sequence[Axes], rows: pd.DataFrame, label: str) -> None:
     for ax, field in zip(axes, PANELS, strict=True):
         means = rows.groupby("d")[field].mean()
         ax.plot(means.index, means, "x", color=figures.COLOURS["measured"], label=label)
+
+
+def draw_theory(axes: Sequence[Axes], c0: float) -> None:
+    """Add the bounds of Lemmas 4.1 and 4.2 to the panels of :func:`draw_panels`: below the gradient, above the others.
+
+    The step size is that of a step over an x of norm 1.
+    """
+    gradient = np.array([gradient_simple(d) for d in DIMENSIONS])
+    step = value_simple(c0) / gradient
+    look = figures.line("bound") | {"marker": "", "linestyle": ":"}
+    for ax, bound in zip(axes, (step, gradient, step / gradient), strict=True):
+        ax.plot(DIMENSIONS, bound, **look, label="Lemmas 4.1, 4.2")
 
 
 def draw_all_radii(ax: Axes, rows: pd.DataFrame, law: Law) -> None:
