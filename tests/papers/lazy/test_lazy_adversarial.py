@@ -15,8 +15,8 @@ class TestTrials:
             "algorithm_1", "bounds", "chosen_units", "cone", "deviations", "exits", "figure_4_ceiling",
             "figure_4_elsewhere", "figure_4_left", "figure_4_longer", "figure_4_plane", "figure_4_right", "figure_7",
             "figures_2_3", "figures_5_6", "flip_probabilities", "line_4", "masking", "one_direction",
-            "one_step", "searches", "shrinking", "speaks_from", "standardised", "theorem_3_1", "value_failures",
-            "worst_weights")}  # fmt: skip
+            "one_step", "searches", "shrinking", "speaks_from", "standardised", "starts", "theorem_3_1",
+            "value_failures", "worst_weights")}  # fmt: skip
 
     def test_bounds_trial(self):
         row = live(bound_trials.BOUNDS, seeds=1, only={"d": 25}).iloc[0]

@@ -69,6 +69,12 @@ class TestTrials:
         assert seen["one_nine"] == pytest.approx(0.08 * math.sqrt(2))
         assert seen["one"] <= seen["several"] <= seen["one"] * 1.01 or seen["saved"] < 0.01
 
+    def test_starts_are_draws_of_a_normal(self):
+        table = live(trials.STARTS, "laptop", seeds=1, only={"side": 10})
+        (lengths,) = table["one"]
+        assert len(lengths) == 20 and 0.4 < np.mean(lengths) < 1.3  # the mean of |N(0, 1)| is 0.8
+        assert np.std(lengths) > 0.25
+
     def test_theorem_trial(self):
         table = live(trials.THEOREM_3_1, seeds=1, only={"d": [25, 784], "m": 3000})
         assert (table["flippable"] > 0.95).all()
