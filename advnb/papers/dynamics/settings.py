@@ -19,11 +19,19 @@ ROUNDING = ("afterwards", "newton_residual", "constant", "final", "residual", "l
 
 
 def float64(
-    name: str, trial: Callable[..., Mapping[str, Any]], grids: Mapping[str, Grid], seeds: Mapping[str, int]
+    name: str,
+    trial: Callable[..., Mapping[str, Any]],
+    grids: Mapping[str, Grid],
+    seeds: Mapping[str, int],
+    *,
+    tolerances: Mapping[str, Tolerance] | None = None,
 ) -> Experiment:
-    """Declare ``dynamics.NAME`` in float64, with the chapter's tolerances: closed forms, on a CPU alone."""
+    """Declare ``dynamics.NAME`` in float64, with the chapter's tolerances: closed forms, on a CPU alone.
+
+    ``tolerances`` are those of single fields.
+    """
     return Experiment(f"dynamics.{name}", trial, grids, seeds, dtype="float64", devices=("cpu",),
-                      tolerance=LOOSE, unchecked=ROUNDING)  # fmt: skip
+                      tolerance=LOOSE, tolerances=tolerances or {}, unchecked=ROUNDING)  # fmt: skip
 
 
 SIZES = [(2, 64), (8, 256), (16, 1024)]

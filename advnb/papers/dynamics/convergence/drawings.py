@@ -141,13 +141,11 @@ def draw_shrinking(ax: Axes, ratio: float) -> None:
     ax.legend(loc="lower left")
 
 
-def draw_decay(ax: Axes, stored: pd.DataFrame, live: pd.DataFrame) -> None:
+def draw_decay(ax: Axes, stored: pd.DataFrame) -> None:
     """Draw the decay exponents of the squared distance against beta / mu, with the law 4 mu / beta."""
-    looks = {"measured (stored)": (stored, "o", "measured"), "measured (live)": (live, "x", "clean")}
-    for name, (table, marker, look) in looks.items():
-        colour = figures.COLOURS[look]
-        ax.loglog(table["beta_ratio"], -table["slope"], marker, color=colour, markersize=4, label=name)
-    grid = np.geomspace(0.25, 32)
+    for d, part in stored.groupby("d"):
+        ax.loglog(part["beta_ratio"], -part["slope"], "o", color=_colour(d), markersize=4, label=f"d = {d}")
+    grid = np.geomspace(0.5, 32)
     ax.loglog(grid, 4 / grid, color=figures.INK, linewidth=1, label="4 μ / β")
     ax.axhline(1, **(figures.line("paper") | {"marker": ""}), label="the corollary's 1")
     ax.set(xlabel="β / μ", ylabel="decay exponent of D_s")

@@ -32,23 +32,31 @@ def one_step(s: float, c: float, angle: float) -> NDArray[np.float64]:
     return np.stack([start, end, end / np.linalg.norm(end)])
 
 
-def draw_idea(ax: Axes, s: float = 0.9, c: float = 0.35, angle: float = 0.75) -> None:
-    """Draw one step beside the strongest adversary: the bend takes 1 - s c of the offset, the projection 1/(1 + s)."""
+def draw_idea(ax: Axes, s: float = 0.8, c: float = 0.3, angle: float = 0.95) -> None:
+    """Draw one step beside the strongest adversary: the bend takes 1 - s c of the offset, the projection 1/(1 + s).
+
+    The inner curve is the bowl: how high L is along the sphere.
+    """
     start, end, landed = one_step(s, c, angle)
-    turn = np.linspace(-0.25, 1.15, 100)
+    turn = np.linspace(-0.7, 1.25, 100)
     ax.plot(np.sin(turn), np.cos(turn), color=figures.INK)
+    bowl = 0.62 + 0.45 * (1 - np.cos(turn))
+    ax.plot(bowl * np.sin(turn), bowl * np.cos(turn), color=figures.COLOURS["clean"], linewidth=1)
+    ax.annotate("L along the sphere", (-0.42, 0.5), fontsize=7, color=figures.COLOURS["clean"], ha="center", va="top")
     ax.plot(0, 1, "*", color=figures.COLOURS["start"], markeredgecolor=figures.INK, markersize=12, zorder=5)
-    ax.plot([0, 0], [0, 2], ":", color=figures.FAINT)
-    ax.plot([0, end[0]], [0, end[1]], "--", color=figures.COLOURS["bound"], linewidth=1)
+    ax.plot([0, 0], [0.3, 1.7], ":", color=figures.FAINT)
+    ray = np.stack([0.35 * landed, end])
+    ax.plot(*ray.T, "--", color=figures.COLOURS["bound"], linewidth=1)
     ax.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": figures.COLOURS["adversarial"], "lw": 1.8})
-    for point, name, where in ((start, "δ", (6, -4)), (end, "δ - η∂L", (5, 2)), (landed, "next δ", (-44, -2))):
+    for point, name, where in ((start, "δ", (6, -4)), (end, "δ - η∂L", (6, 0)), (landed, "next δ", (7, 3))):
         ax.plot(*point, "o", color=figures.COLOURS["adversarial"], markersize=5)
         ax.annotate(name, point, where, textcoords="offset points", fontsize=8)
-    for point, text in ((start, "b"), (end, "b (1 - s c)"), (landed, "b (1 - s c)/(1 + s)")):
-        ax.plot([0, point[0]], [point[1]] * 2, color=figures.COLOURS["measured"], linewidth=1.2, gid=text)
-        ax.annotate(text, (point[0] / 2, point[1]), (0, 3), textcoords="offset points", fontsize=7, ha="center")
-    ax.annotate("strongest", (0, 1), (-48, 4), textcoords="offset points", fontsize=8)
-    ax.set(aspect="equal", xlim=(-0.35, 1.1), ylim=(-0.05, 2.05))
+    for point, text, below in ((start, "b", 0), (end, "b (1 - s c)", 0), (landed, "b (1 - s c)/(1 + s)", 1)):
+        ax.plot([0, point[0]], [point[1]] * 2, color=figures.COLOURS["measured"], linewidth=1.4, gid=text)
+        where = (point[0] / 2 + 0.12 * below, point[1])
+        ax.annotate(text, where, (0, -10 if below else 3), textcoords="offset points", fontsize=7, ha="center")
+    ax.annotate("strongest", (0, 1), (-52, 6), textcoords="offset points", fontsize=8)
+    ax.set(aspect="equal", xlim=(-0.75, 1.2), ylim=(0.3, 1.55))
     ax.set_axis_off()
 
 

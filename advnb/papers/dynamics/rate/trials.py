@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from advnb.attacks import Direction
+from advnb.experiments import Tolerance
 from advnb.papers.dynamics.descent import pgd
 from advnb.papers.dynamics.problem import Problem, draw, in_ball
 from advnb.papers.dynamics.rate.quantities import Rate, bends, outward_pull, slowest_direction
@@ -159,6 +160,9 @@ def _moves(problem: Problem, delta: Tensor) -> float:
     return float((step.end - delta).norm() / (eta * problem.gradient(delta).norm()))
 
 
+WINDOW = Tolerance(rtol=0.02)
+"""For a rate between two steps of a run: which they are hangs on a comparison with 1e-9 radii, and so on rounding."""
+
 RADII = (0.05, 0.2, 1.0, 3.0)
 
 CONTRACTION = float64(
@@ -169,9 +173,11 @@ CONTRACTION = float64(
         "laptop": [
             {"d": [2, 8, 32, 64], "m": 512, "eps": list(RADII)},
             {"d": 8, "m": [64, 4096], "eps": list(RADII)},
+            {"d": [8, 32], "m": 512, "eps": 10.0},
             {"d": 8, "m": 512, "eps": [0.2, 1.0], "loss": ["cross_entropy", "pseudo_huber"]},
             {"d": 8, "m": 512, "eps": [0.2, 1.0], "convention": "plus", "gap": 3.0},
         ],
     },
     {"live": 3, "laptop": 10},
+    tolerances={"least": WINDOW, "median": WINDOW, "steps": Tolerance(rtol=0.0, atol=1.0)},
 )
