@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from advnb.experiments import load
 from advnb.papers.dynamics.choices import draw_starts, draw_variants, precision, variants
-from advnb.papers.dynamics.images import CONSTANT, RELATIVE, per_image, pick
+from advnb.papers.dynamics.images import CONSTANT, RELATIVE, by_network, medians, per_image, pick
 
 SMALL = {"data": "digits", "version": "2017", "units": "norm", "images": 2, "seed": 0, "device": "cpu"}
 
@@ -31,8 +31,10 @@ def test_float32_freezes_where_float64_moves_and_neither_moves_at_constant_steps
 def test_each_variant_changes_one_choice(changed):
     plain = {"units": "norm", "loss": "cross_entropy", "version": "2017", "climb": changed["step"]}
     differs = {name: changed[name] != value for name, value in plain.items()} | {"lr": changed["lr"].notna()}
+    product = changed["variant"] == "pixels, ε = r s"
+    assert product.any() and (product == (changed["radius_of"] == "scale")).all() and differs["units"][product].all()
     for variant, name in (("pixels", "units"), ("squared loss", "loss"), ("network of 2019", "version")):
-        chosen = changed["variant"] == variant
+        chosen = changed["variant"].isin([variant, "pixels, ε = r s"] if variant == "pixels" else [variant])
         assert chosen.any() and (chosen == differs[name]).all()
         assert not any(differs[other][chosen].any() for other in differs if other != name)
     rates = changed["variant"].str.startswith("learning rate")
@@ -51,8 +53,8 @@ def test_every_cell_of_a_variant_has_a_line_with_a_dot_for_each_rule(changed):
     assert len(dots["o"]) == len(cells[~cells["variant"].str.startswith("learning")]) + 1
     y = names.index("pixels: scale 0.1, r = 10")
     (dot,) = (line for line in dots["o"] if list(line.get_ydata()) == [y])
-    times = pick(changed, RELATIVE, variant="pixels", scale=0.1, ratio=10.0)["loss_half"]
-    assert dot.get_xdata()[0] == np.quantile(times, 0.5, method="nearest")
+    times = by_network(pick(changed, RELATIVE, variant="pixels", scale=0.1, ratio=10.0))
+    assert len(times) == 6 and dot.get_xdata()[0] == np.quantile(times, 0.5, method="nearest")
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["constant steps", "relative steps"]
 
 
@@ -62,7 +64,7 @@ def test_starts_are_drawn_by_radius_for_both_climbs():
     draw_starts(ax, rows, "gain")
     constant, relative = ax.lines
     assert (constant.get_label(), relative.get_label()) == ("constant steps up", "relative steps up")
-    medians = pick(rows, CONSTANT, convention="minus").groupby("eps")["gain"].median()
-    np.testing.assert_array_equal(constant.get_xdata(), medians.index)
-    np.testing.assert_array_equal(constant.get_ydata(), medians)
+    found = medians(pick(rows, CONSTANT, convention="minus"), "eps", "gain")
+    np.testing.assert_array_equal(constant.get_xdata(), found.index)
+    np.testing.assert_array_equal(constant.get_ydata(), found["median"])
     assert relative.get_ydata().max() < constant.get_ydata().max()

@@ -22,6 +22,7 @@ from advnb.papers.dynamics.images import (
     by_image,
     by_network,
     escapes,
+    medians,
     nearest,
     percent,
     pick,
@@ -314,10 +315,11 @@ def test_shown_steps_hold_the_first_and_the_last():
 @pytest.mark.parametrize(
     "experiment", [di.FIG2, di.FIG2_SIGN, FIG2_CHOICES, FIG2_PRECISION, FIG3], ids=lambda e: e.name
 )
-def test_the_laptop_grids_have_networks_enough_for_an_interval_and_as_many_odd_images_as_even(experiment):
+def test_the_laptop_grids_have_networks_enough(experiment):
     trials = experiment.trials("laptop")
-    assert {trial.seed for trial in trials} >= set(range(10 if experiment is di.FIG2 else 6))
-    assert all(trial.params["data"] == "mnist" and trial.params["images"] % 2 == 0 for trial in trials)
+    least = {di.FIG2.name: 10, di.FIG2_SIGN.name: 6, FIG2_PRECISION.name: 6, FIG3.name: 5}.get(experiment.name, 3)
+    assert {trial.seed for trial in trials} >= set(range(least))
+    assert all(trial.params["data"] == "mnist" for trial in trials)
 
 
 @pytest.mark.parametrize(
@@ -359,6 +361,8 @@ def test_a_network_is_one_value_whatever_the_number_of_its_images():
     rows = pd.DataFrame({"seed": np.repeat(range(6), 3), "loss_half": [5.0, 7.0, math.inf] * 6, "scale": 1.0})
     assert list(by_network(rows)) == [7.0] * 6
     assert escapes(rows, ["scale"])[1.0] == "7"
+    found = medians(rows.assign(loss_half=np.repeat([1.0, 2.0, 3.0, 4.0, 5.0, math.inf], 3)), "scale")
+    assert list(found.loc[1.0]) == [3.0, 1.0, math.inf]
 
 
 def test_a_share_of_trajectories_is_resampled_over_networks():

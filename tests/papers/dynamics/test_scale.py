@@ -10,12 +10,18 @@ import pytest
 from matplotlib.figure import Figure
 
 from advnb.experiments import load
-from advnb.papers.dynamics.images import CONSTANT, RATIOS, RELATIVE, SCALES, per_image, pick
+from advnb.papers.dynamics.images import CONSTANT, RATIOS, RELATIVE, SCALES, by_network, nearest, per_image, pick
 from advnb.papers.dynamics.images.drawings import covered, objective
 from advnb.papers.dynamics.images.escape import STEPS, shown_steps
 from advnb.papers.dynamics.scale import paper_steps
 from advnb.papers.dynamics.scale.claims import explained, half, surer
-from advnb.papers.dynamics.scale.drawings import draw_against_radius, draw_covered, draw_foreseen, draw_objective
+from advnb.papers.dynamics.scale.drawings import (
+    draw_against_radius,
+    draw_covered,
+    draw_foreseen,
+    draw_objective,
+    say_covered,
+)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +83,7 @@ def test_escape_times_are_drawn_at_their_radii_beside_the_time_of_a_linear_funct
     draw_against_radius(ax, rows, rows, run)
     shown, limit = curves(ax), STEPS[run[1]]
     assert list(shown) == [*(f"scale {scale:g}" for scale in SCALES), "a linear function"]
-    median = pick(rows, run, convention="minus", scale=10.0, ratio=0.1)["loss_half"].median()
+    median = nearest(by_network(pick(rows, run, convention="minus", scale=10.0, ratio=0.1)))
     x, y = shown["scale 10"].get_data()
     assert y[list(x).index(1.0)] == median
     x, y = shown["a linear function"].get_data()
@@ -95,6 +101,8 @@ def test_figure_2_has_a_curve_for_each_ratio_that_starts_at_zero(ax, fig2):
     assert list(shown) == [f"r = {ratio:g}, ε = {1000 * ratio:g}" for ratio in RATIOS]
     for line in shown.values():
         assert list(line.get_xdata()) == shown_steps("constant") and line.get_ydata()[0] == 0.0
+    said = say_covered(fig2, 1000.0, CONSTANT)
+    assert said.startswith("Steps to half of the loss range: over 1000 at r = 10, over 1000 at r = 1,")
     ends = [line.get_ydata()[-1] for line in shown.values()]
     assert ends[0] < 0.1 and ends[-1] > 0.9 and "input scale 1000" in ax.get_title()
 

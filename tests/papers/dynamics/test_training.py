@@ -8,10 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.figure import Figure
 
-from advnb.papers.dynamics.images.escape import STEPS
+from advnb.experiments import load
+from advnb.papers.dynamics.images.escape import STEPS, shown_steps
 from advnb.papers.dynamics.training import claims
 from advnb.papers.dynamics.training.claims import SETTING, by_epoch, change, compared, learning, named
+from advnb.papers.dynamics.training.drawings import KINDS, draw_escapes, draw_settings, kind_name, say_escapes
 from advnb.papers.dynamics.training.trials import FIG3, along_training
 
 SMALL = {"data": "digits", "version": "2017", "units": "norm", "images": 2, "seed": 0, "device": "cpu"}
@@ -65,10 +68,11 @@ def test_change_compares_each_network_with_itself_and_leaves_out_what_has_become
     [
         ([25.0] * 6, True, False),
         ([15.0] * 6, False, False),  # slower, but not twice as slow
-        ([25.0] * 5 + [9.0], False, False),  # one network in six is faster
+        ([25.0] * 5 + [9.0], False, False),  # one network is faster
         ([math.inf] * 6, True, False),
         ([4.0] * 6, False, True),
-        ([math.nan] + [25.0] * 5, False, False),  # five networks have no interval
+        ([math.nan] + [25.0] * 5, True, False),
+        ([math.nan] * 2 + [25.0] * 4, False, False),  # four networks are too few
     ],
 )
 def test_harder_is_twice_the_steps_beyond_chance(steps, harder, easier):
@@ -88,3 +92,42 @@ def test_figure_3_has_both_optimisers_and_both_readings_at_the_papers_learning_r
     assert len({p["ratio"] for p in params if p["scale"] == 0.1}) >= 3
     assert kinds == {(name, units) for name in ("sgd", "adam") for units in ("norm", "pixels")}
     assert all(p["lr"] == pytest.approx(0.01 * p["ratio"]) and p["epochs"] == [0, 10, 100] for p in params)
+
+
+# -- drawings ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def fig3():
+    return load("dynamics.fig3", "laptop")
+
+
+@pytest.fixture
+def ax():
+    return Figure().subplots()
+
+
+def test_every_setting_has_a_line_with_its_three_epochs_bold_where_it_learns(ax, fig3):
+    state = by_epoch(fig3)
+    draw_settings(ax, state, "relative")
+    names = [text.get_text() for text in ax.get_yticklabels()]
+    assert len(names) == len(learning(state)) == 9
+    bold = {text.get_text() for text in ax.get_yticklabels() if text.get_fontweight() == "bold"}
+    learned = learning(state)
+    assert len(bold) == learned.sum()
+    row = names.index("SGD, norm, s = 0.1, r = 0.1")
+    times = state[(state["optimizer"] == "SGD") & (state["reading"] == "norm") & (state["ratio"] == 0.1)
+                  & (state["scale"] == 0.1) & (state["epoch"] == 100)]["relative"]  # fmt: skip
+    (dot,) = (line for line in ax.lines if line.get_marker() == "D" and round(line.get_ydata()[0]) == row)
+    assert dot.get_xdata()[0] == np.quantile(times, 0.5, method="nearest")
+
+
+def test_a_panel_of_figure_3_tells_the_state_of_the_networks(ax, fig3):
+    draw_escapes(ax, fig3, ("adam", "norm"), 0, "constant")
+    shown = [line for line in ax.lines if not line.get_label().startswith("_")]
+    assert [line.get_label().split(":")[0] for line in shown] == ["r = 10", "r = 1", "r = 0.1"]
+    assert all("accuracy" in line.get_label() and "gradient" in line.get_label() for line in shown)
+    assert all(list(line.get_xdata()) == shown_steps("constant") and line.get_ydata()[0] == 0.0 for line in shown)
+    assert kind_name(KINDS[1]) in ax.get_title()
+    said = say_escapes(by_epoch(fig3), ("adam", "norm"), 0, "constant")
+    assert "1 at r = 0.1 (accuracy 0.5" in said and said.index("r = 10") < said.index("r = 1 ")

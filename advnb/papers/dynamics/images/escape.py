@@ -121,20 +121,18 @@ _TWO = _MNIST | {"ratio": [10.0, 0.001]}
 _FULL = _MNIST | {"version": "2019", "images": 20}
 
 
-def _cells(**changes: Any) -> list[Numbers]:
-    """The largest ratio at every scale, and panel c's smallest, with some choices changed; both rules."""
+def _variants(grid: Mapping[str, Any], images: int) -> list[Numbers]:
+    """One choice changed at a time; the network of 2019 at two cells that have one radius."""
+    settled = {**grid, "scale": [10.0, 1000.0], "ratio": 10.0, "lr": [1e2, 1e4]}
+    later = {**grid, "version": "2019", "images": images}
     return [
-        run
-        for cell in ({"ratio": 10.0}, {"scale": 1000.0, "ratio": 0.001})
-        for run in _runs({**_MNIST, **cell, **changes}, CONSTANT, RELATIVE)
+        *_runs({**grid, "units": "pixels"}, CONSTANT, RELATIVE),
+        *_runs({**grid, "units": "pixels", "radius_of": "scale", "scale": 1000.0}, CONSTANT, RELATIVE),
+        *_runs({**grid, "loss": "squared"}, CONSTANT, RELATIVE),
+        *_runs(settled, SETTLED),
+        *_runs({**later, "scale": 0.1, "ratio": 10.0}, CONSTANT, RELATIVE),
+        *_runs({**later, "scale": 1000.0, "ratio": 0.001}, CONSTANT, RELATIVE),
     ]
-
-
-def _variants(grid: Mapping[str, Any]) -> list[Numbers]:
-    """One choice changed at a time, in all cells."""
-    changes: list[Numbers] = [{"units": "pixels"}, {"units": "pixels", "radius_of": "scale"}, {"loss": "squared"}]
-    runs = [run for change in changes for run in _runs({**grid, **change}, CONSTANT, RELATIVE)]
-    return [*runs, *_runs({**grid, "lr": [1e2, 1e4]}, SETTLED)]
 
 
 FIG2 = Experiment(
@@ -155,7 +153,7 @@ FIG2_SIGN = Experiment(
     "dynamics.fig2_sign",
     escape,
     grids={
-        "laptop": _runs(_TWO | {"convention": "plus"}, CONSTANT, RELATIVE),
+        "laptop": _runs(_MNIST | {"ratio": 10.0, "convention": "plus"}, CONSTANT, RELATIVE),
         "full": _runs(_FULL | {"convention": "plus"}, CONSTANT, SETTLED, RELATIVE),
     },
     seeds={"laptop": 6, "full": 10},
@@ -167,17 +165,8 @@ FIG2_SIGN = Experiment(
 FIG2_CHOICES = Experiment(
     "dynamics.fig2_choices",
     escape,
-    grids={
-        "laptop": [
-            *_cells(units="pixels"),
-            *_cells(units="pixels", radius_of="scale", scale=1000.0),
-            *_cells(loss="squared"),
-            *_runs(_MNIST | {"scale": [10.0, 1000.0], "ratio": 10.0, "lr": [1e2, 1e4]}, SETTLED),
-            *_runs(_MNIST | {"version": "2019", "images": 2, "scale": 1000.0, "ratio": 0.001}, CONSTANT, RELATIVE),
-        ],
-        "full": _variants(_FULL),
-    },
-    seeds={"laptop": 6, "full": 10},
+    grids={"laptop": _variants(_TWO | {"images": 3}, 2), "full": _variants(_FULL, 20)},
+    seeds={"laptop": 3, "full": 10},
     dtype="float64",
     tolerance=Tolerance(rtol=1e-3, atol=1e-6),
 )

@@ -12,7 +12,7 @@ from advnb.experiments.read import label
 from advnb.papers.dynamics.images.drawings import covered, draw_band, objective
 from advnb.papers.dynamics.images.escape import CONSTANT, RATIOS, SCALES, SHARES, STEPS, shown_steps
 from advnb.papers.dynamics.images.steps import RELATIVE_STEP, linear_steps
-from advnb.papers.dynamics.images.tables import NAMES, medians, pick
+from advnb.papers.dynamics.images.tables import NAMES, by_image, by_network, medians, pick, spread
 
 
 def draw_against_radius(ax: Axes, rows: pd.DataFrame, live_rows: pd.DataFrame, run: tuple[str, str]) -> None:
@@ -47,8 +47,15 @@ def draw_covered(ax: Axes, fig2: pd.DataFrame, scale: float, run: tuple[str, str
             shares = np.concatenate([covered(path, floor, "minus") for path, floor in both])
             draw_band(ax, run[1], shares, colour, f"r = {ratio:g}, ε = {trials['eps'].iloc[0]:g}")
     ax.set(ylabel="share of the loss range covered", title=f"input scale {scale:g}, {NAMES[run]}")
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
     figures.provenance(ax.figure, label(fig2))  # type: ignore[arg-type]
+
+
+def say_covered(fig2: pd.DataFrame, scale: float, run: tuple[str, str]) -> str:
+    """Say what :func:`draw_covered` shows."""
+    rows = pick(by_image(fig2), run, scale=scale)
+    times = ", ".join(f"{spread(by_network(pick(rows, ratio=ratio)))} at r = {ratio:g}" for ratio in RATIOS)
+    return f"Steps to half of the loss range: {times}"
 
 
 def draw_objective(ax: Axes, fig2: pd.DataFrame, scale: float) -> None:

@@ -11,7 +11,7 @@ from advnb.book.rounding import about
 from advnb.experiments.read import label
 from advnb.papers.dynamics.images.drawings import covered, draw_band
 from advnb.papers.dynamics.images.escape import STEPS
-from advnb.papers.dynamics.images.tables import nearest, pick
+from advnb.papers.dynamics.images.tables import nearest, pick, spread
 from advnb.papers.dynamics.training.claims import SETTING, learning
 from advnb.papers.dynamics.training.trials import EPOCHS
 
@@ -59,6 +59,17 @@ def draw_settings(ax: Axes, state: pd.DataFrame, rule: str) -> None:
         tick.set_fontweight("bold" if learned[setting] else "normal")
     ax.invert_yaxis()
     ax.set(title=f"{rule} steps", xlim=(0.7, 2.2 * limit))
+
+
+def say_escapes(state: pd.DataFrame, kind: tuple[str, str], epoch: int, rule: str) -> str:
+    """Say what :func:`draw_escapes` shows."""
+    optimizer, reading = kind_name(kind).split(", ")
+    rows = pick(state, optimizer=optimizer, reading=reading, scale=0.1, epoch=epoch)
+    told = [
+        f"{spread(cell[rule], STEPS[rule])} at r = {ratio:g} (accuracy {cell['accuracy'].median():.2f})"
+        for ratio, cell in sorted(rows.groupby("ratio"), reverse=True)
+    ]
+    return f"Steps to half of the loss range: {', '.join(told)}"
 
 
 def draw_escapes(ax: Axes, fig3: pd.DataFrame, kind: tuple[str, str], epoch: int, rule: str) -> None:
