@@ -89,10 +89,11 @@ def _counts(counts: pd.DataFrame) -> Measured:
     "power between 1/2 and 2/3",
     evidence="dynamics.certificate",
     holds=lambda searched, certified: (
-        searched[0] <= 0.5 <= searched[1] and certified[1] >= 0.5 and certified[0] <= 2 / 3
+        not searched[0] <= 0.5 <= searched[1] and certified[1] >= 0.5 and certified[0] <= 2 / 3
     ),
-    verdict="reproduced",
-    why="d = 8 to 64 at m = 4096; the radius of the condition lies between the certified one and the searched one",
+    verdict="reproduced in part",
+    why="d = 8 to 64 at m = 4096. The certified radius does as predicted. The condition set before the run asked it of "
+    "both, and the searched radius, an upper bound on that of the condition, rises a little faster than the root here",
 )
 def _dimension(radii: pd.DataFrame) -> Measured:
     searched, certified = (over_dimension(radii, name) for name in ("optimised", "certified"))
@@ -127,16 +128,20 @@ def _width(radii: pd.DataFrame) -> Measured:
     "theorem-5.1.log-m",
     says="the radius up to which there is one minimum is at least of the order 1/log m",
     evidence="dynamics.certificate",
-    holds=lambda low: low > -1,
-    verdict="reproduced",
-    why="d = 2, where the radius is known by proved counts; it need not shrink with the width at all",
+    holds=lambda certified, true: certified[0] > -1 and true[0] <= -1 <= true[1],
+    verdict="reproduced in part",
+    why="proved at d = 8 over these widths, by the certified radius; undecided at d = 2. The condition set before the "
+    "run asked for the true radius at d = 2 alone, and ten networks a width are too few for it",
 )
 def _log_width(radii: pd.DataFrame) -> Measured:
-    circle = radii[radii["d"] == 2].assign(log_m=lambda t: np.log(t["m"]))
-    fit = exponent(circle, "log_m", "true", "seed")
+    table = radii.assign(log_m=np.log(radii["m"]))
+    certified = exponent(table[table["d"] == 8], "log_m", "certified", "seed")
+    true = exponent(table[table["d"] == 2], "log_m", "true", "seed")
     return (
-        f"true radius ~ (log m)^{about(fit.value)} {interval(fit.low, fit.high)} over m = 16 to 4096",
-        {"low": fit.low},
+        f"at d = 8 the certified radius ~ (log m)^{about(certified.value)} {interval(certified.low, certified.high)} "
+        f"over m = 64 to 16384; at d = 2 the true one ~ (log m)^{about(true.value, 1)} "
+        f"{interval(true.low, true.high)} over m = 16 to 4096",
+        {"certified": [certified.low, certified.high], "true": [true.low, true.high]},
     )
 
 
