@@ -144,7 +144,7 @@ def draw_shrinking(ax: Axes, ratio: float) -> None:
 def draw_decay(ax: Axes, stored: pd.DataFrame) -> None:
     """Draw the decay exponents of the squared distance against beta / mu, with the law 4 mu / beta."""
     for d, part in stored.groupby("d"):
-        ax.loglog(part["beta_ratio"], -part["slope"], "o", color=_colour(d), markersize=4, label=f"d = {d}")
+        ax.loglog(part["beta_ratio"], -part["slope"], "o", color=_colour(int(str(d))), markersize=4, label=f"d = {d}")
     grid = np.geomspace(0.5, 32)
     ax.loglog(grid, 4 / grid, color=figures.INK, linewidth=1, label="4 μ / β")
     ax.axhline(1, **(figures.line("paper") | {"marker": ""}), label="the corollary's 1")

@@ -52,7 +52,7 @@ def shrinking_rate(
     < eta = 0.3 eps^2; the start is where PGD at that eta first has ||Gamma|| <= sqrt(eta). ``slope`` is that of log
     D_s against log(s + z) from 3 z on, while D_s is above rounding (``decades`` says how far that is); linearising the
     step predicts -4 mu / beta. ``growth``: the largest D_s (s + z) / (D_0 z), 1 at s = 0. ``constant`` is D after as
-    many steps at eta_0 instead, ``final`` the last D_s.
+    many steps at eta_0 instead (or fewer, once it is rounding), ``final`` the last D_s.
     """
     problem = draw(d, m, eps, seed=seed)
     eta = 0.3 * eps**2
@@ -65,7 +65,8 @@ def shrinking_rate(
     distance = ((pgd(problem, start, steps=steps, step_size=schedule).delta - target.delta) ** 2).sum(-1)
     time = torch.arange(len(distance), dtype=torch.float64) + z
     keep = (time >= 3 * z) & (distance > 1e-24 * eps**2).all(-1)
-    same = pgd(problem, start, steps=steps, step_size=schedule(0))
+    enough = math.ceil(40 / (mu * schedule(0)))  # e^-40 of the first distance: rounding holds it from then on
+    same = pgd(problem, start, steps=min(steps, enough), step_size=schedule(0))
     return {
         "mu": mu,
         "beta": beta,
@@ -114,7 +115,7 @@ def schedules(
     starts: int = 3,
     horizon: int = 300,
 ) -> Numbers:
-    """Lemma A.8 for eta_s = eta_0 (z / (s + z))^``power``, eta_0 = ``kappa`` / (mu z), about 0.3 eps^2: D_s and (12).
+    """Lemma A.8 for eta_s = eta_0 (z / (s + z))^``power``, eta_0 = ``kappa`` / (mu z), about 0.9 eps^2: D_s and (12).
 
     ``kappa`` None is the schedule of the lemma's example as printed, eta_s = 1 / (s + z), that is kappa = mu. The rate
     gamma of the lemma is mu, the least curvature at the minimum. ``condition`` is the larger of left over right side
@@ -126,7 +127,7 @@ def schedules(
     start, target = arrive(problem, starts, 0.3 * eps**2, seed=seed)
     mu = float(target.eigenvalues[:, 0].min())
     scale = mu if kappa is None else kappa
-    z = math.ceil(scale / (mu * 0.3 * eps**2)) + 1
+    z = math.ceil(scale / (mu * 0.9 * eps**2)) + 1
     eta_0 = scale / (mu * z)
 
     def eta(s: Any) -> Any:

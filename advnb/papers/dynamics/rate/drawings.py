@@ -75,7 +75,9 @@ def draw_agreement(ax: Axes, stored: pd.DataFrame) -> None:
     """Draw the measured against the predicted factor of every network and step, coloured by dimension."""
     rows = by_step(stored).dropna(subset=["raw"])
     for d, part in rows.groupby("d"):
-        ax.loglog(part["predicted"], part["raw"], ".", color=DIMENSION_COLOURS[d], markersize=4, label=f"d = {d}")
+        ax.loglog(
+            part["predicted"], part["raw"], ".", color=DIMENSION_COLOURS[int(str(d))], markersize=4, label=f"d = {d}"
+        )
     ends = [rows["predicted"].min(), rows["predicted"].max()]
     ax.loglog(ends, ends, **(figures.line("paper") | {"marker": ""}), label="the theorem")
     ax.axhline(1, color=figures.INK, linewidth=0.6)
