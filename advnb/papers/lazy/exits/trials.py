@@ -45,14 +45,13 @@ STANDARDISED = Experiment(
     {
         "live": {**LIVE, "side": [4, 6], "units": "standardised", "m": 200, "radii": [[5.0]]},
         "laptop": [
-            _standardised(1000, 10_000, [10.0, 20.0], SIDES[:4]),
-            _standardised(1000, 5_000, [10.0, 20.0], SIDES[4:]),
-            _standardised(10_000, 5_000, [10.0], SIDES),
+            _standardised(1000, 30_000, [10.0, 20.0], SIDES[:4]),
+            _standardised(1000, 10_000, [10.0, 20.0], SIDES[4:]),
         ],
         "full": {**FULL, "units": "standardised", "m": [1000, 10_000, 100_000], "radii": [[10.0, 20.0]],
                  "steps": 100_000},
     },
-    {"live": 2, "laptop": 5, "full": 5},
+    {"live": 2, "laptop": 3, "full": 5},
     tolerance=TRAINED,
 )  # fmt: skip
 """Figures 2 and 3 with standardised pixels, without biases."""
