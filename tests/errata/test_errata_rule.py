@@ -13,22 +13,7 @@ ENTRY = re.compile(
     r"^:::\{erratum\} (?P<title>.+)\n(?P<options>(?::\w+:.*\n)+)\n(?P<body>(?:(?!:::).*\n)+):::$", re.MULTILINE
 )
 
-UNCHECKED: set[str] = {
-    "erratum-dynamics-a.1-step-size",
-    "erratum-dynamics-a.1-width",
-    "erratum-dynamics-a.3-dominating-term",
-    "erratum-dynamics-a.5-descent",
-    "erratum-dynamics-a.5-xi",
-    "erratum-dynamics-lemma-4.3",
-    "erratum-dynamics-lemma-4.4",
-    "erratum-dynamics-lemma-a.8-proof",
-    "erratum-dynamics-lemmas-a.6-a.7",
-    "erratum-dynamics-radius-exponents",
-    "erratum-dynamics-section-4-sets",
-    "erratum-dynamics-section-4-two-sets",
-    "erratum-dynamics-section-5.2",
-    "erratum-dynamics-theorem-5.1-proof",
-}
+UNCHECKED: set[str] = set()
 """The labels of entries that need a check and have none yet. This can only shrink."""
 
 
