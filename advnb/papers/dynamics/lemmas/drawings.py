@@ -93,7 +93,7 @@ def draw_bracket(ax: Axes, constants: pd.DataFrame, over: str, names: dict[str, 
         reached, proved = (median[column].to_numpy() for column in median.columns)
         ax.plot(median.index, reached, "o-", color=colour, markersize=4, label=name)
         ax.fill_between(median.index, reached, proved, color=colour, alpha=0.3, linewidth=0)
-    ax.set(xscale="log", yscale="log", xlabel=over)
+    ax.set(xlabel=over, ylim=(0, None))
     ax.set_xscale("log", base=2)
 
 
