@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import sympy as sp
 import torch
@@ -153,6 +154,13 @@ def test_descent_rests_at_the_strongest_and_leaves_the_weakest_adversary():
         assert float(step.norm() / (0.01 * problem.gradient(delta).norm())) == pytest.approx(moves, abs=1e-9)
     with pytest.raises(ValueError, match="-dL must point outwards at every delta"):
         rate.bends(problem, weakest)
+
+
+def test_a_ball_with_its_strongest_adversary_inside_has_no_point_of_rest():
+    result = rate.CONTRACTION.trial(d=2, m=512, eps=3.0, seed=8)
+    assert result["g"] < 0 and result["s"] == []
+    runs = pd.DataFrame([{"d": 2, "m": 512, "eps": 3.0, "seed": 8, **result}])
+    assert len(by_step(runs)) == 0
 
 
 def test_what_raises():

@@ -24,7 +24,7 @@ at 1e-9, where the rounding of each step, 1e-16 radii, adds up to 1e-16 / (1 - f
 
 def by_step(runs: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each network and step size; ``position``: theorem, s, best, before or after the repelling."""
-    rows = explode(runs, LISTS)
+    rows = explode(runs[runs["g"] > 0], LISTS)
     for name, usual in (("loss", "squared"), ("convention", "minus")):
         rows[name] = rows[name].fillna(usual) if name in rows else usual
     order = rows.groupby(NETWORK).cumcount()
@@ -95,9 +95,9 @@ def _repels(runs: pd.DataFrame) -> Measured:
     never = rows[rows["repels_beyond"].isna()]["raw"].dropna()
     free = runs["repels_beyond"].isna()
     return (
-        f"{len(after)} networks have a threshold: 0.9 of it attracts with factors {at_most(before.max(), 0.01)}, "
+        f"{len(after)} networks have a threshold: 0.9 of it attracts with factors {at_most(before.max(), 0.001)}, "
         "1.1 of it "
-        f"repels with {at_least(after.min(), 0.01)}; in the others the largest factor at any step is "
+        f"repels with {at_least(after.min(), 0.001)}; in the others the largest factor at any step is "
         f"{about(never.max())}. "
         f"No threshold at ε ≤ 0.2: {share(free[runs['eps'] <= 0.2])}",
         {"before": before.max(), "after": after.min(), "never": never.max(), "cases": len(after)},

@@ -114,7 +114,9 @@ def contraction(
     Lists have an entry a step: ``s`` in radii; ``predicted``; ``raw`` and ``normalised``, the factors measured beside
     the minimum with raw gradients and with steps of fixed length; ``least``, ``median``, ``steps``, ``arrived`` from
     uniform starts (NaN for a repelling step). ``rest``: how far one step moves the strongest adversary,
-    and ``leaves`` the opposite critical point, where -dL points inwards, in units of eta ||dL|| and eta = eps^2.
+    and ``leaves`` the opposite critical point, where -dL points inwards, in units of eta ||dL|| and eta = eps^2. Where
+    the bottom of the sphere pulls inwards (``g`` at most 0: a large ball can hold its strongest adversary inside),
+    nothing rests there, and the lists are empty.
     """
     label = 1.0 if convention == "minus" else 0.0  # the side of the cross entropy to which descent pushes f
     y = label if loss == "cross_entropy" else None
@@ -122,8 +124,10 @@ def contraction(
     uniform = in_ball(problem, starts, seed=seed)
     found = newton(problem, descend_sphere(problem, uniform[:1]))
     minimum = found.delta
-    rate = Rate.of(bends(problem, minimum)[0])
     pull = float(outward_pull(problem, minimum))
+    if pull <= 0:
+        return _no_rest(pull)
+    rate = Rate.of(bends(problem, minimum)[0])
     sizes = [eps * pull, *STEPS, min(rate.best_step, HUGE)]
     if 0 < rate.repels_beyond < math.inf:
         sizes += [0.9 * rate.repels_beyond, 1.1 * rate.repels_beyond]
@@ -146,6 +150,13 @@ def contraction(
         "rest": _moves(problem, minimum),
         "leaves": _moves(problem, weakest.delta) if float(outward_pull(problem, weakest.delta)) < 0 else math.nan,
     }
+
+
+def _no_rest(pull: float) -> Numbers:
+    """What :func:`contraction` returns where there is no point of rest."""
+    lists = ("s", "predicted", "raw", "normalised", "least", "median", "steps", "arrived")
+    none = ("c_min", "c_max", "repels_beyond", "residual", "rest", "leaves")
+    return {**{name: [] for name in lists}, **dict.fromkeys(none), "g": pull}
 
 
 def upside_down(problem: Problem) -> Problem:
