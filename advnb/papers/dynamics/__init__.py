@@ -10,13 +10,11 @@ from advnb.papers.dynamics.bounds import BallBounds, ball_bounds, certified_radi
 from advnb.papers.dynamics.circle import CirclePoints, at_angle, circle_points, count_minima
 from advnb.papers.dynamics.descent import Path, pgd, schedule_condition, shrinking
 from advnb.papers.dynamics.lemmas.quantities import (
-    ball_constants,
     chord_terms,
     mended_bound,
     printed_bound,
     projection_error,
     uncrossed,
-    unique_minimum_certificate,
 )
 from advnb.papers.dynamics.losses import SCALAR_LOSSES, ScalarLoss
 from advnb.papers.dynamics.problem import (
@@ -48,7 +46,6 @@ __all__ = [
     "SpherePoints",
     "at_angle",
     "ball_bounds",
-    "ball_constants",
     "certified_radius",
     "chord_terms",
     "circle_points",
@@ -77,6 +74,5 @@ __all__ = [
     "tangent_basis",
     "tangent_part",
     "uncrossed",
-    "unique_minimum_certificate",
     "wilson",
 ]

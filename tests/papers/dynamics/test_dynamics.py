@@ -12,6 +12,7 @@ from advnb.experiments import find
 from advnb.models import TwoLayer
 from advnb.papers import dynamics
 from advnb.papers.dynamics import circle, sphere
+from advnb.papers.dynamics.bounds import ball_bounds
 from advnb.papers.dynamics.convergence import shrinking as convergence
 from advnb.papers.dynamics.descent import first_stationary, join, on_sphere_mask
 from advnb.papers.dynamics.lemmas.quantities import angle_scan, lipschitz_bound
@@ -426,7 +427,7 @@ def test_certificate_means_one_minimum_and_one_maximum(d):
     for seed in range(8):
         for eps in (0.3, 1.0, 3.0):
             problem = dynamics.uncrossed(dynamics.draw(d, 64, eps, seed=seed))
-            if dynamics.unique_minimum_certificate(dynamics.ball_constants(problem), eps):
+            if ball_bounds(problem).single:
                 certified += 1
                 census = dynamics.critical_points(problem, 60)
                 assert sorted(census.points.index.tolist()) == [0, d - 1]

@@ -239,12 +239,12 @@ def _definite(curvature: pd.DataFrame) -> Measured:
     tight = curvature[curvature["eps"] <= 0.1]
     plus, minus = (tight[tight["convention"] == name] for name in ("plus", "minus"))
     return (
-        f"at |cosine| above 0.9 and ε ≤ 0.1: definite with that sign in {share(plus['gamma'] > 0)} of networks for L = "
-        f"+(y-f)², in {share(minus['gamma'] > 0)} for the L = -(y-f)² of section 3, where it is definite with the "
-        f"opposite sign in {share(minus['reversed_eps'] > 0)}; ε times the eigenvalue is about "
-        f"{about(plus['gamma_eps'].median())}",
+        f"at |cosine| ≥ 0.9 and ε ≤ 0.1: definite with that sign at all sampled points in {share(plus['gamma'] > 0)} "
+        f"of networks for L = +(y-f)², in {share(minus['gamma'] > 0)} for the L = -(y-f)² of section 3; there it is "
+        f"definite with the opposite sign, provably at every point in {share(minus['proved'] > 0)}; ε times the "
+        f"eigenvalue is about {about(plus['gamma_eps'].median())}",
         {"plus": (plus["gamma"] > 0).mean(), "minus": (minus["gamma"] > 0).mean(),
-         "reversed": (minus["reversed_eps"] > 0).mean()},
+         "reversed": (minus["proved"] > 0).mean()},
     )  # fmt: skip
 
 

@@ -82,54 +82,7 @@ def chord_terms(problem: Problem, delta: Tensor, delta_0: Tensor) -> ChordTerms:
     )
 
 
-# -- Lemmas A.1, A.2, Corollary A.1, assumption 3: the constants of the ball
-
-
-@dataclass(frozen=True)
-class BallConstants:
-    """Extremes over sampled points of the ball (half of them on the sphere); see the field names.
-
-    ``grad_min``, ``grad_max`` of ||df|| (B_l and B_u sqrt(log d) of Lemma A.1); ``grad_spread`` = max ||df -
-    df'|| (B of equation (7)); ``cosine_min`` of the angle [df, df'] (Corollary A.1); ``hess_max`` of
-    ||d2f||_2 and ``hess_lipschitz`` (M_u log m and K_u (log m)^1.5 of Lemma A.2); ``slope_min``,
-    ``slope_max`` of |dL/df|, twice the L and U of assumption 3 for the squared loss; ``curvature_max`` of
-    |d2L/df2| (section 5.2).
-    """
-
-    grad_min: float
-    grad_max: float
-    grad_spread: float
-    cosine_min: float
-    hess_max: float
-    hess_lipschitz: float
-    slope_min: float
-    slope_max: float
-    curvature_max: float
-    crosses: bool
-
-
-def ball_constants(problem: Problem, n: int = 128, *, seed: int = 0) -> BallConstants:
-    """Measure the constants of Lemmas A.1 and A.2, Corollary A.1 and assumption 3 on ``n`` points of the ball."""
-    delta = torch.cat((in_ball(problem, n - n // 2, seed=seed), on_sphere(problem, n // 2, seed=seed + 1)))
-    f, grad, hess = problem.f(delta), problem.f_gradient(delta), problem.f_hessian(delta)
-    size = grad.norm(dim=-1)
-    unit = grad / size.unsqueeze(-1)
-    slope = problem.slope(delta).abs()
-    i, j = torch.randperm(n, generator=torch.Generator().manual_seed(seed)).split(n - n // 2)
-    j = torch.cat((j, i[:1]))[: len(i)]
-    change = torch.linalg.matrix_norm(hess[i] - hess[j], ord=2) / (delta[i] - delta[j]).norm(dim=-1)
-    return BallConstants(
-        float(size.min()),
-        float(size.max()),
-        float(torch.cdist(grad, grad).max()),
-        float((unit @ unit.T).min()),
-        float(torch.linalg.matrix_norm(hess, ord=2).max()),
-        float(change.max()),
-        float(slope.min()),
-        float(slope.max()),
-        float(problem.scalar.curvature(f, problem.y).abs().max()),
-        bool((f > problem.y).any() and (f < problem.y).any()),
-    )
+# -- Lemmas A.1, A.2, Corollary A.1: the constants of the ball
 
 
 @dataclass(frozen=True)
@@ -204,18 +157,6 @@ def _into_ball(point: Tensor, radius: float) -> Tensor:
 
 def _unit(v: Tensor) -> Tensor:
     return v / v.norm(dim=-1, keepdim=True)
-
-
-def unique_minimum_certificate(constants: BallConstants, eps: float) -> bool:
-    """Whether eps sup ||d2f|| < inf ||df|| over the ball: then f has one maximum and one minimum on the sphere.
-
-    The mended Theorem 5.1, for every d and m: critical points of f on the sphere are the fixed points of
-    delta -> +-eps df(delta) / ||df(delta)||, a map with Lipschitz constant eps sup ||d2f|| / inf ||df||,
-    hence a contraction: one fixed point for each sign. If moreover f never takes the value y, L is a
-    monotone function of f on the ball and has one local minimum as well. Sampled constants make this an
-    estimate, not a proof.
-    """
-    return eps * constants.hess_max < constants.grad_min
 
 
 def lipschitz_bound(problem: Problem) -> float:

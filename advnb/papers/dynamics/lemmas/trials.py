@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from advnb.papers.dynamics.bounds import ball_bounds
+from advnb.papers.dynamics.bounds import BallBounds, ball_bounds
 from advnb.papers.dynamics.convergence.trials import run_until_stationary
 from advnb.papers.dynamics.descent import Path, join, on_sphere_mask, pgd
 from advnb.papers.dynamics.lemmas.quantities import (
@@ -128,8 +128,7 @@ def _avoids_maxima(problem: Problem, path: Path, eta: float) -> Numbers:
         result["l45_growth"] = float((angle[1:] - angle[:-1])[both].max())
     if bool(surface[1:].any()):
         result["l45_widest"] = float(angle[1:][surface[1:]].max()) / math.pi
-    y = float(problem.y)
-    floor = max(y - bounds.output_high, bounds.output_low - y, 0.0) * bounds.gradient_low  # the paper's L B_l
+    floor = least_residual(problem, bounds) * bounds.gradient_low  # the paper's L B_l
     if eta >= floor**2:
         return result
     x = math.sqrt(eta) / floor
@@ -137,6 +136,12 @@ def _avoids_maxima(problem: Problem, path: Path, eta: float) -> Numbers:
     for name, opening in openings(x).items():
         result[f"l45_{name}_reaches_maxima"], result[f"l45_{name}_leaves_minima"] = visits(angle, surface, opening)
     return result
+
+
+def least_residual(problem: Problem, bounds: BallBounds) -> float:
+    """A proved lower bound on |y - f| over the ball, the L of assumption 3; 0 where f may take the value y."""
+    y = float(problem.y)
+    return max(y - bounds.output_high, bounds.output_low - y, 0.0)
 
 
 def openings(x: float) -> dict[str, float]:
@@ -199,12 +204,16 @@ def curvature_by_angle(
     ``phi`` is the least |cosine| from which on sgn((y - f) delta . df) v' Xi v > 0 for all v;
     ``phi_tangent`` the same for tangent v only; 1 where it holds nowhere. ``gamma`` is the least eigenvalue
     where |cosine| >= the argument ``phi``; ``gamma_eps`` = that times eps; None where no point is so close;
-    ``reversed_eps`` = the least eigenvalue of the opposite sign there, times eps.
+    ``reversed_eps`` = the least eigenvalue of the opposite sign there, times eps. ``proved`` is a lower bound on
+    the size of every eigenvalue at every point of the sphere with |cosine| >= ``phi``, times eps: there the part
+    2 |lambda*| of Xi exceeds the others by 2 (|y - f| (phi |df| / eps - |d2f|) - |df|^2) at least.
     ``l43_identity``: largest deviation of ||Gamma|| from sqrt(1 - cos^2) ||dL||. ``l43_printed``: least
     ratio ||Gamma|| / (sqrt(1 - beta^2) ||df||) over points with cosine <= beta = 1/2.
     """
     problem = draw(d, m, eps, seed=seed, convention=convention)
-    scan = angle_scan(problem, seed=seed)
+    scan, bounds = angle_scan(problem, seed=seed), ball_bounds(problem)
+    residual = least_residual(problem, bounds)
+    radial = phi * bounds.gradient_low / eps - bounds.hessian
     size = scan.cosine.abs()
     near = size >= phi
     weak = scan.cosine <= 0.5
@@ -216,6 +225,7 @@ def curvature_by_angle(
         "gamma_eps": _least(eps * scan.definite[near]),
         "gamma_tangent_eps": _least(eps * scan.definite_tangent[near]),
         "reversed_eps": _least(eps * scan.reversed[near]),
+        "proved": 2 * eps * (residual * radial - bounds.gradient_high**2) if radial > 0 else None,
         "l43_identity": float((scan.gamma - sine * scan.grad_L).abs().max()),
         "l43_printed": _least(scan.gamma[weak] / (math.sqrt(0.75) * scan.grad_f[weak])),
         "l43_mended": _least(scan.gamma[size <= 0.5] / (math.sqrt(0.75) * scan.grad_L[size <= 0.5])),
