@@ -171,7 +171,7 @@ class Finding:
         where = f"<small>{self._where().strip(' ()').capitalize()}</small>" if self.scale else ""
         return (
             f'<tr class="advnb-row {self.css}" id="claim-{claim.id}"><th scope="row"><strong>{said(claim.statement)}'
-            f'</strong></th><td class="says">{said(_sentence(claim.says))}</td><td class="measured">'
+            f'</strong> <em>says:</em> {said(_sentence(claim.says))}</th><td class="measured">'
             f'{said(_sentence(self.measured))} {where}</td><td class="judged">{self._verdict()}{self._refuted_by()}'
             "</td></tr>"
         )
@@ -313,7 +313,7 @@ class Group:
 
     def _repr_html_(self) -> str:
         names = html.escape(", ".join(f.claim.statement for f in self.findings))
-        heads = "".join(f'<th scope="col">{head}</th>' for head in ("Statement", "Says", "Measured", "Verdict"))
+        heads = "".join(f'<th scope="col">{head}</th>' for head in ("What the paper says", "Measured", "Verdict"))
         return (
             f'<div class="advnb-scroll" role="region" tabindex="0" aria-label="{names}">'
             f'<table class="advnb-table advnb-verdicts advnb-group"><thead><tr>{heads}</tr></thead>'

@@ -293,9 +293,8 @@ def _sets(steps: pd.DataFrame) -> Measured:
 @PAGE.claim(
     "lemma-4.5.needle",
     statement="Lemma 4.5, mended",
-    says="if ε sup ‖∂²f‖ ≤ inf ‖∂f‖ over the ball, the angle between -∂L and the radius never grows from one point of "
-    "the sphere to the next, at any step size; and no step reaches the sphere at more than 90 degrees plus the cone's "
-    "opening (not in the paper)",
+    says="if ε sup ‖∂²f‖ ≤ inf ‖∂f‖ over the ball, the angle between -∂L and the radius never grows on the sphere; no "
+    "step reaches it at more than 90 degrees plus the cone's opening (not in the paper)",
     evidence="dynamics.step_lemmas",
     holds=lambda runs, growth, beyond: runs >= 100 and growth <= 1e-9 and beyond <= 0,
     verdict="reproduced",
