@@ -6,17 +6,19 @@ beside the page's other scripts (``book/_ext/movable.py``), and ``book/_static/m
 
 from __future__ import annotations
 
+import html
 import json
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from advnb import checks
 
-__all__ = ["KINDS", "packed", "script"]
+__all__ = ["KINDS", "packed", "script", "trials_page"]
 
 KINDS = ("float64", "int16", "int8", "uint8")
 """The kinds of numbers that ``movable.js`` unpacks."""
@@ -41,3 +43,49 @@ def script(name: str, numbers: Mapping[str, Any]) -> str:
     """Return the script that gives the picture ``name`` its numbers; raises ``ValueError`` for NaN or infinity."""
     text = json.dumps(numbers, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     return f"window.advnbMovable.ship({json.dumps(name)}, {text});\n"
+
+
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>
+<style>
+:root {{ color-scheme: light dark }}
+body {{ font: 15px/1.5 system-ui, sans-serif; margin: 1rem auto; max-width: 70rem; padding: 0 1rem }}
+div {{ overflow-x: auto }}
+table {{ border-collapse: collapse; margin: 1.5rem 0; scroll-margin-top: 1rem }}
+caption {{ font-weight: 600; text-align: left }}
+th, td {{ border-bottom: 1px solid gray; padding: 0.2rem 0.6rem; text-align: right; white-space: nowrap }}
+table:target caption {{ border-left: 5px solid #d55e00; padding-left: 0.5rem }}
+</style></head><body><main><h1>{title}</h1>
+<p>Stored trials of the experiment <code>{name}</code>, a table a point of the picture.
+<code>python -m advnb verify {name}</code> computes a sample of them again.</p>
+{tables}</main></body></html>
+"""
+
+
+def trials_page(name: str, groups: Mapping[str, tuple[str, pd.DataFrame]], heads: Mapping[str, str]) -> str:
+    """Return a page, in HTML that needs nothing else, of the stored trials behind the points of a picture.
+
+    ``groups`` has for each point its anchor, its caption and its trials; ``heads`` what columns are called.
+    """
+    tables = "\n".join(
+        f'<div role="region" tabindex="0" aria-label="{html.escape(caption)}">'
+        + _table(anchor, caption, trials.rename(columns={**_RUN, **heads}))
+        + "</div>"
+        for anchor, (caption, trials) in groups.items()
+    )
+    return PAGE.format(title=f"Stored trials: {html.escape(name)}", name=html.escape(name), tables=tables)
+
+
+_RUN = {
+    "run_scale": "scale",
+    "run_commit": "commit",
+    "run_device": "device",
+    "run_date": "date",
+    "run_seconds": "seconds",
+}
+
+
+def _table(anchor: str, caption: str, trials: pd.DataFrame) -> str:
+    body = trials.to_html(index=False, border=0, float_format=lambda value: f"{value:.4g}", table_id=anchor)
+    start = body.index(">") + 1
+    return f"{body[:start]}<caption>{html.escape(caption)}</caption>{body[start:]}"

@@ -3,7 +3,7 @@
 All of it is read from ``book/results/claims`` and from the notebooks while the book is built, so that no number is typed
 in. ``{ledger-bar}`` is the bar of all claims by verdict. A card is
 
-    :::{finding} lazy/theorem-3.1.constants
+    :::{chapter-card} lazy/theorem-3.1.constants
     :verdict: vacuous here
     :figure: lazy-speaks
 
@@ -82,7 +82,7 @@ class LedgerBar(SphinxDirective):
         return [nodes.raw("", bar_html(totals(ledger()), LEDGER), format="html")]
 
 
-class Finding(SphinxDirective):
+class ChapterCard(SphinxDirective):
     """The card of a chapter's finding."""
 
     has_content = True
@@ -136,6 +136,6 @@ def write_figures(app: Sphinx, error: Exception | None) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register with Sphinx."""
     app.add_directive("ledger-bar", LedgerBar)
-    app.add_directive("finding", Finding)
+    app.add_directive("chapter-card", ChapterCard)
     app.connect("build-finished", write_figures)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

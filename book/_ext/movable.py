@@ -44,6 +44,11 @@ class Picture:
         found: Callable[[], Mapping[str, Any]] = import_module(self.module).numbers
         return found()
 
+    def pages(self) -> Mapping[str, str]:
+        """The pages of stored trials that its points lead to, by file name; none unless its module has them."""
+        found: Callable[[], Mapping[str, str]] = getattr(import_module(self.module), "pages", dict)
+        return found()
+
     def frame(self, path: Path) -> None:
         """Write the picture as it starts."""
         draw: Callable[[Axes], None] = import_module(self.module).draw_frame
@@ -60,7 +65,19 @@ PICTURES = {
         ("network.js", "landscape.js"),
         "The loss of a two-layer network on a disc around an input, with three local minima on the circle; projected "
         "gradient descent from a start inside ends at one that is not the lowest.",
-    )
+    ),
+    "transition": Picture(
+        "advnb.papers.lazy.phase_transition.movable",
+        ("transition.js",),
+        "Measured thresholds of robust accuracy against the dimension on logarithmic axes. They fall along the curves of "
+        "the fitted law, one for each radius C0, nearly as one over the root of the dimension.",
+    ),
+    "step": Picture(
+        "advnb.papers.lazy.one_step.movable",
+        ("step.js",),
+        "The output of a network on a digit falls along one step down the gradient, almost in a straight line, and "
+        "crosses zero at the exact flip.",
+    ),
 }
 
 
@@ -106,15 +123,23 @@ def fill_places(app: Sphinx, page: str, _template: str, context: dict[str, Any],
         app.add_js_file(source, loading_method="defer")
 
 
+def write(folder: Path, name: str) -> None:
+    """Write the numbers, the frame and the pages of trials of a picture into the folder of the scripts."""
+    picture = PICTURES[name]
+    (folder / f"{name}.numbers.js").write_text(script(name, picture.numbers()), encoding="utf-8")
+    picture.frame(folder / f"{name}.png")
+    for file, page in picture.pages().items():
+        (folder / file).write_text(page, encoding="utf-8")
+
+
 def write_numbers(app: Sphinx, error: Exception | None) -> None:
-    """Write the numbers and frames of all pictures beside their scripts."""
+    """Write what all pictures need beside their scripts."""
     if error is not None or app.builder.format != "html":
         return
     folder = Path(app.outdir) / "_static" / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    for name, picture in PICTURES.items():
-        (folder / f"{name}.numbers.js").write_text(script(name, picture.numbers()), encoding="utf-8")
-        picture.frame(folder / f"{name}.png")
+    for name in PICTURES:
+        write(folder, name)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

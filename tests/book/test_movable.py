@@ -5,9 +5,10 @@ import math
 from base64 import b64decode
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from advnb.book.movable import KINDS, packed, script
+from advnb.book.movable import KINDS, packed, script, trials_page
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -38,3 +39,10 @@ def test_the_script_ships_the_numbers_and_no_nan():
     assert json.loads(name) == "toy" and json.loads(numbers) == {"a": [1, 2.5], "b": {"c": "‖x‖"}}
     with pytest.raises(ValueError, match="not JSON compliant"):
         script("toy", {"a": math.inf})
+
+
+def test_a_page_of_trials_has_a_table_a_point():
+    trials = pd.DataFrame({"d": [4], "run_commit": ["abc"]})
+    page = trials_page("toy.walk", {"a-1": ("R < 2", trials), "b": ("other", trials)}, {"d": "dimension"})
+    assert page.count("<table") == 2 and 'id="a-1"' in page and "<caption>R &lt; 2</caption>" in page
+    assert "<th>dimension</th>" in page and "<th>commit</th>" in page and "verify toy.walk" in page

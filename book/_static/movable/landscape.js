@@ -295,7 +295,7 @@
     const controls = element("div", { className: "controls" },
       slider({
         label: "radius ε", min: given.radii[0], max: given.radii[1], step: 0.01, value: Math.log10(state.eps),
-        text: (log) => say(rounded(log)), change: (log) => changed("eps")(rounded(log)),
+        text: () => say(state.eps), change: (log) => changed("eps")(rounded(log)),
       }),
       slider({ label: "target y", min: given.targets[0], max: given.targets[1], step: 0.05, value: state.y,
                change: changed("y") }),

@@ -45,7 +45,7 @@
       shown.textContent = text(Number(input.value));
       input.setAttribute("aria-valuetext", shown.textContent);
     };
-    input.addEventListener("input", () => { tell(); change(Number(input.value)); });
+    input.addEventListener("input", () => { change(Number(input.value)); tell(); });
     tell();
     const field = element("div", { className: "field" }, element("label", { htmlFor: id }, label), shown, input);
     field.set = (to) => { input.value = to; tell(); };

@@ -1,0 +1,144 @@
+"""The law of the transition that a reader can move: its numbers against the book's, its points and their trials."""
+
+from __future__ import annotations
+
+import axe
+import numpy as np
+import pictures
+import probes
+import pytest
+from selenium.webdriver import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from advnb.papers.lazy.phase_transition import movable as transition
+from advnb.papers.lazy.transition import Transition, edges
+
+pytestmark = pytest.mark.browser
+
+CLOSE = {"rel": 1e-6, "abs": 1e-6}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("transition")
+    pictures.write(folder, "transition")
+    return folder
+
+
+@pytest.fixture
+def picture(browser, folder):
+    probes.resize(browser, probes.DESKTOP)
+    return probes.visit(browser, folder / "page.html", folder)
+
+
+@pytest.fixture(scope="module")
+def points():
+    return edges(transition.stored())
+
+
+def state(page):
+    return pictures.numbers(page, "picture.state")
+
+
+def handle(page):
+    return page.browser.find_element(By.CSS_SELECTOR, ".handle")
+
+
+def dots(page):
+    return page.browser.find_elements(By.CSS_SELECTOR, ".dot")
+
+
+def about(page):
+    return page.browser.find_element(By.CSS_SELECTOR, ".about").get_attribute("textContent")
+
+
+def agrees(page, points):
+    """Compare the law at the ring and at every point with the book's."""
+    now = state(page)
+    law = Transition(now["gain"], now["stiffness"])
+    here = pictures.numbers(page, "picture.budget(picture.state.c0, picture.state.d)")
+    assert here == pytest.approx(float(law.budget(now["c0"], now["d"])), **CLOSE)
+    assert pictures.numbers(page, "picture.foreseen()") == pytest.approx(law.budget(points.c0, points.d), **CLOSE)
+    back = pictures.numbers(page, "picture.c0Of(arguments[0], picture.state.d)", here)
+    assert back == pytest.approx(float(law.c0(here, now["d"])), **CLOSE)
+
+
+def test_it_starts_with_the_fitted_law_and_all_measured_points(picture, points):
+    assert probes.console_errors(picture) == []
+    law = transition.law(transition.stored())
+    assert (state(picture)["gain"], state(picture)["stiffness"]) == pytest.approx(tuple(law), **CLOSE)
+    assert len(dots(picture)) == len(points)
+    assert pictures.numbers(picture, "picture.points.map((p) => p.budget)") == pytest.approx(points.budget, **CLOSE)
+    agrees(picture, points)
+    ratios = np.abs(np.log(points.budget / law.budget(points.c0, points.d)))
+    assert f"{100 * (np.exp(np.sort(ratios)[(len(ratios) - 1) // 2]) - 1):.0f}% of the law" in pictures.result(picture)
+
+
+@pytest.mark.parametrize("view", ["d", "C0", "law"])
+def test_the_mouse_drags_the_ring_along_the_law(picture, points, view):
+    pictures.option(picture, "across", view).click()
+    before = state(picture)
+    ActionChains(picture.browser).drag_and_drop_by_offset(handle(picture), 40, 30).perform()
+    probes.wait(picture, lambda: (state(picture)["d"], state(picture)["c0"]) != (before["d"], before["c0"]))
+    agrees(picture, points)
+
+
+def test_the_keyboard_moves_the_ring_and_every_slider(picture, points):
+    handle(picture).send_keys(Keys.ARROW_RIGHT * 3 + Keys.ARROW_UP * 2)
+    now = state(picture)
+    assert now["d"] == pytest.approx(transition.START["d"] * 1.05**3) and now["c0"] > transition.START["c0"]
+    assert "R* = " in handle(picture).get_attribute("aria-valuetext")
+    for label, name in (("dimension d", "d"), ("C0", "c0"), ("gain g", "gain"), ("stiffness s", "stiffness")):
+        before = state(picture)[name]
+        slider = pictures.field(picture, label)
+        slider.send_keys(Keys.ARROW_RIGHT * 2)
+        assert state(picture)[name] > before and slider.get_attribute("aria-valuetext")
+    agrees(picture, points)
+    picture.browser.find_element(By.XPATH, "//button[text()='Fitted constants']").send_keys(Keys.ENTER)
+    law = transition.law(transition.stored())
+    probes.wait(picture, lambda: state(picture)["gain"] == pytest.approx(law.gain))
+    said = "return document.querySelector('.advnb-movable [role=status]').textContent"
+    probes.wait(picture, lambda: picture(said) == pictures.result(picture))
+
+
+def test_points_say_their_values_and_lead_to_their_trials(picture, points, folder):
+    dots(picture)[0].send_keys(Keys.ARROW_RIGHT)
+    picture.browser.switch_to.active_element.send_keys(Keys.ARROW_DOWN)
+    chosen = points.iloc[2]
+    probes.wait(picture, lambda: f"seed {chosen.seed}" in about(picture) and f"d = {chosen.d}" in about(picture))
+    assert sum(dot.get_attribute("tabindex") == "0" for dot in dots(picture)) == 1
+    ActionChains(picture.browser).move_to_element(dots(picture)[-1]).perform()
+    probes.wait(picture, lambda: f"d = {points.iloc[-1].d}" in about(picture))
+    assert all("stored trials" in dot.get_attribute("aria-label") for dot in dots(picture))
+    for link in {dot.get_dom_attribute("href") for dot in dots(picture)}:
+        file, _, anchor = link.removeprefix(folder.as_uri() + "/").partition("#")
+        assert f'id="{anchor}"' in (folder / file).read_text()
+
+
+def test_it_is_small_and_quick(picture, folder):
+    assert pictures.kilobytes(folder, "transition") <= pictures.KILOBYTES
+    assert pictures.frame_in_units(picture, "picture.state.c0 = 2 * 1.05 ** i") < pictures.FRAME
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [probes.DESKTOP, probes.PHONE])
+def test_everyone_can_use_it(picture, theme, width):
+    if why := axe.missing():
+        pytest.skip(why)
+    with probes.width_of(picture, width):
+        assert probes.overflow(picture) == []
+        assert axe.violations(picture, theme) == []
+
+
+def test_the_pages_of_trials_are_for_everyone_too(browser, folder):
+    if why := axe.missing():
+        pytest.skip(why)
+    page = probes.visit(browser, folder / "_static" / "movable" / "transition.left.html", folder)
+    assert axe.violations(page, "light") == []
+    assert page("return document.querySelectorAll('table caption').length") == 24
+
+
+def test_without_scripts_the_frame_and_the_sentence_stay(browser, folder):
+    page = probes.visit(browser, folder / "plain.html", folder)
+    assert probes.images(page) == [] and pictures.SENTENCE in page("return document.body.innerText")
