@@ -71,5 +71,6 @@ def draw_growth(ax: Axes, radii: pd.DataFrame, along: str, power: float) -> None
             ax.plot(median.index, guide, color=figures.FAINT, linestyle="--", label=f"slope {power:.2g}")
     ax.set(xscale="log", yscale="log", xlabel=along)
     ax.set_xticks(sorted(radii[along].unique()), [str(value) for value in sorted(radii[along].unique())])
+    ax.set_yticks([0.5, 1, 2, 5], ["0.5", "1", "2", "5"])
     ax.minorticks_off()
     figures.provenance(ax, label(radii))

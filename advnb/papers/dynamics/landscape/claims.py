@@ -13,7 +13,7 @@ from advnb.book.rounding import about, share
 from advnb.experiments import unroll
 from advnb.statistics import bootstrap
 
-PAGE = Page("dynamics/landscape", title="Landscape", draft=True)
+PAGE = Page("dynamics/landscape", title="Landscape")
 
 STEADY = 0.1
 """The positive constant that section 5.2 asks the slope of a loss to stay above, in these experiments."""
@@ -32,8 +32,8 @@ UNIT_32 = 2.0**-24
 )
 def _one_minimum(counts: pd.DataFrame) -> Measured:
     long = unroll(counts[counts["scale"] == 1.0], ["eps", "proved"])
-    small = long[long["eps"] == long["eps"].min()]["proved"] == 1
-    large = long[long["eps"] == long["eps"].max()]["proved"] == 1
+    small = long[long["eps"] < 1.1 * long["eps"].min()]["proved"] == 1
+    large = long[long["eps"] > 0.9 * long["eps"].max()]["proved"] == 1
     return (
         f"at input norm 1 one minimum, proved, in {share(small)} of networks at radius 0.01 and in {share(large)} at "
         "radius 1000",
@@ -179,7 +179,7 @@ def _lower_bound(losses: pd.DataFrame) -> Measured:
     return (
         f"at radius 0.3 a slope above 0.1 is proved for {share(steady)} of networks at input norm 0.01; at norm 100 it "
         f"falls below the rounding unit of single precision for {share(flat)}, and there no start reaches the minimum "
-        f"in {share(stopped)}",
+        f"in 500 steps in {share(stopped)}",
         {"steady": steady.mean(), "flat": flat.mean(), "stopped": stopped.mean()},
     )
 
