@@ -115,7 +115,7 @@ def schedules(
     starts: int = 3,
     horizon: int = 300,
 ) -> Numbers:
-    """Lemma A.8 for eta_s = eta_0 (z / (s + z))^``power``, eta_0 = ``kappa`` / (mu z), about 0.9 eps^2: D_s and (12).
+    """Lemma A.8 for eta_s = eta_0 (z / (s + z))^``power``, eta_0 = ``kappa`` / (mu z), about 0.9 eps^2: D_s, (12).
 
     ``kappa`` None is the schedule of the lemma's example as printed, eta_s = 1 / (s + z), that is kappa = mu. The rate
     gamma of the lemma is mu, the least curvature at the minimum. ``condition`` is the larger of left over right side
@@ -127,7 +127,7 @@ def schedules(
     start, target = arrive(problem, starts, 0.3 * eps**2, seed=seed)
     mu = float(target.eigenvalues[:, 0].min())
     scale = mu if kappa is None else kappa
-    z = math.ceil(scale / (mu * 0.9 * eps**2)) + 1
+    z = math.ceil(scale / min(0.9 * mu * eps**2, 0.5)) + 1  # a large enough integer: gamma eta_0 < 1/2
     eta_0 = scale / (mu * z)
 
     def eta(s: Any) -> Any:
@@ -163,7 +163,7 @@ COROLLARY_3_1 = float64(
             {"d": d, "m": m, "eps": [0.05, 0.2], "beta_ratio": RATIOS} for d, m in [(2, 64), (8, 256), (16, 1024)]
         ],
     },
-    {"live": 2, "laptop": 10, "full": 20},
+    {"live": 2, "laptop": 6, "full": 20},
 )
 
 SCHEDULES = float64(
@@ -177,5 +177,5 @@ SCHEDULES = float64(
             {"d": [2, 8], "m": 256, "eps": 1.0, "power": 1.0, "kappa": None, "gap": [0.1, 1.0]},
         ],
     },
-    {"live": 2, "laptop": 10},
+    {"live": 2, "laptop": 6},
 )

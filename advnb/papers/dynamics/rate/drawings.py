@@ -93,12 +93,12 @@ def draw_steps(ax: Axes, stored: pd.DataFrame) -> None:
         fixed = part[part["position"] == "s"].groupby("s")["steps"].median()
         (line,) = ax.loglog(fixed.index, fixed, marker=marker, markersize=4, label=f"ε = {eps:g}")
         own = part[part["position"] == "theorem"]
-        ax.loglog(own["s"].median(), own["steps"].median(), "P", color=line.get_color(), markeredgecolor=figures.INK)
+        ax.loglog(own["s"].median(), own["steps"].median(), "P", color=line.get_color(), markersize=8, zorder=4)
     s = np.geomspace(0.03, 1000)
     ax.loglog(
         s, math.log(1e9) / np.log1p(s), **(figures.line("paper") | {"marker": ""}), label="linear f: 9 / log₁₀(1 + s)"
     )
-    ax.plot([], [], "P", color="white", markeredgecolor=figures.INK, label="η = ε², the theorem's largest")
+    ax.plot([], [], "P", color=figures.FAINT, markersize=7, label="η = ε², the theorem's largest")
     ax.set(xlabel="step s = η‖∂L‖/ε, in radii", ylabel="steps to 1e-9 radii", ylim=(3, None))
     ax.legend(fontsize=7)
 
@@ -125,4 +125,4 @@ def draw_run(ax: Axes, eps: float, s: float, *, steps: int = 40) -> None:
     else:
         ax.plot([], [], " ", label=f"factor {factor:.3g}: repels")
     ax.set(xlabel="step t", ylabel="distance / ε", ylim=(1e-16, 5), title=f"ε = {eps:g}, s = {s:g}")
-    ax.legend(loc="upper right")
+    ax.legend(loc="center right")
