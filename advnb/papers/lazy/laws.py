@@ -112,10 +112,3 @@ def steps_to_reach(radius: float, intercept: float, slope: float, root: float = 
         return float("inf")
     exponent_ = (radius ** (1 / root) - intercept) / slope
     return float(np.exp(exponent_)) if exponent_ < 700 else float("inf")
-
-
-def foreseen(table: pd.DataFrame, radius: float) -> float:
-    """Return the steps that trajectories need to reach ``radius`` by their own laws: log10 of the median."""
-    paths = zip(table["path_steps"], table["path_moved"], strict=True)
-    steps = [steps_to_reach(radius, *movement_law(*path)[:2]) for path in paths]
-    return float(np.log10(np.median(steps)))

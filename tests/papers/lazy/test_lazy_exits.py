@@ -119,6 +119,6 @@ def test_movement_is_drawn_for_every_network_beside_the_old_law(ax):
 def test_forecasts_lie_on_the_diagonal_where_the_law_holds(ax):
     squared = with_intervals(foreseen_exits(stored(), "pixels"))
     draw_forecasts(ax, squared, foreseen_exits(stored(), "pixels", root=1.0))
-    assert len(ax.containers) == len(SIDES)
-    points = ax.containers[0].lines[0].get_xydata()
+    assert len(ax.collections) == len(SIDES)
+    points = ax.lines[0].get_xydata()
     assert points[:, 1] == pytest.approx(points[:, 0], rel=0.15)

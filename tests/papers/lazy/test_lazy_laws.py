@@ -7,7 +7,7 @@ import torch
 
 from advnb.flip import minimal_flip
 from advnb.models import TwoLayer
-from advnb.papers.lazy.laws import Law, constants_by_dimension, fit_law, foreseen, movement_law, steps_to_reach
+from advnb.papers.lazy.laws import Law, constants_by_dimension, fit_law, movement_law, steps_to_reach
 
 
 def rows(kappa, phi, length=3.0):
@@ -80,18 +80,18 @@ def test_movement_law():
         movement_law([1, 60], [1, 2], after=50)
 
 
+def test_the_root_of_a_movement():
+    steps = np.array([1, 10, 100, 1000, 5000])
+    law = movement_law(steps, (1 + 0.5 * np.log(steps)) ** 2, after=50, root=2)
+    assert law == pytest.approx((1, 0.5, 1))
+    assert steps_to_reach((1 + 0.5 * np.log(1e6)) ** 2, *law[:2], root=2) == pytest.approx(1e6)
+
+
 def test_the_middle_of_the_logarithmic_axis_is_where_the_law_begins():
     """Before step 100 of 10,000 this path moves ten times as fast."""
     steps = np.array([0, 1, 10, 99, 100, 500, 2000, 10_000])
     moved = np.where(steps < 100, 30 * np.log(np.maximum(steps, 1)), 2 + 3 * np.log(np.maximum(steps, 1)))
     assert movement_law(steps, moved) == pytest.approx((2, 3, 1))
-
-
-def test_the_steps_to_a_radius_are_the_median_of_what_each_path_foresees():
-    steps = np.array([1, 10, 100, 1000, 10_000])
-    paths = [speed * np.log10(steps) for speed in (10.0, 5.0, 1.0)]
-    table = pd.DataFrame({"path_steps": [steps] * 3, "path_moved": paths})
-    assert foreseen(table, 40.0) == pytest.approx(8)
 
 
 def test_constants_by_dimension_are_medians():

@@ -10,11 +10,10 @@ from scipy import stats
 from advnb.book.claims import Page
 from advnb.book.rounding import about, at_most, interval
 from advnb.papers.lazy.flips import by_radius, exponents, tally
-from advnb.papers.lazy.laws import foreseen
 
 PAGE = Page("lazy/deviations", title="Deviations")
 
-UNIT, PIXELS = "lazy.figures_5_6", "lazy.figures_2_3"
+UNIT, PIXELS, LONG = "lazy.figures_5_6", "lazy.figures_2_3", "lazy.exits"
 HISTOGRAMS, RELEASED, SHRUNK = "lazy.figure_7", "lazy.deviations", "lazy.shrinking"
 
 Measured = tuple[str, dict[str, Any]]
@@ -27,36 +26,34 @@ def trained(unit: pd.DataFrame, pixels: pd.DataFrame) -> pd.DataFrame:
 
 
 def reach(table: pd.DataFrame, by: list[str], radii: tuple[float, ...]) -> pd.DataFrame:
-    """Return for each setting and radius how many networks left the ball, and the steps that their laws foresee."""
+    """Return for each setting and radius how many networks left the ball."""
     cells = {}
     for setting, part in table.groupby(by):
         for radius in radii:
             left = by_radius(part).query("radius == @radius")["reached"]
-            count = f"{left.sum()} of {len(left)}" if len(left) else "not asked"
-            cells[*setting, radius] = f"{count}; 10^{foreseen(part, radius):.1f}"
+            cells[*setting, radius] = f"{left.sum()} of {len(left)}" if len(left) else "not asked"
     return pd.Series(cells).rename_axis([*by, "C0"]).unstack("C0")
 
 
 @PAGE.claim(
     "section-5.1.exit",
     says="networks are trained until their weights leave the lazy regime of C0 = 10, 20, 30, 40",
-    evidence=(UNIT, PIXELS),
-    holds=lambda summed_40, averaged_20, foreseen_40: summed_40 > 0.7 and averaged_20 < 0.8 and foreseen_40 > 8,
+    evidence=(UNIT, PIXELS, LONG),
+    holds=lambda summed_40, short_20, long_40: summed_40 > 0.7 and short_20 < 0.5 and long_40 > 0.9,
     verdict="reproduced in part",
-    why="all four radii are there for unit rows with a summed loss only; on pixels the cells of Figure 3 beyond the "
-    "first are out of reach",
+    why="how long that takes is not said: a thousand steps with a summed loss and unit rows, up to a million with an "
+    "averaged one on pixels, where d > 100 was not run to the end",
 )
-def _exit(unit: pd.DataFrame, pixels: pd.DataFrame) -> Measured:
-    rows = by_radius(unit).query("m == 1000")
-    summed = rows.query("reduction == 'sum' and radius == 40")["reached"]
-    averaged = rows.query("reduction == 'mean' and radius == 20")["reached"]
-    far = foreseen(pixels.query("m == 1000 and not bias"), 40.0)
+def _exit(unit: pd.DataFrame, pixels: pd.DataFrame, long: pd.DataFrame) -> Measured:
+    summed = by_radius(unit).query("m == 1000 and reduction == 'sum' and radius == 40")["reached"]
+    short = by_radius(pixels).query("m == 1000 and not bias and radius == 20")["reached"]
+    late = by_radius(long).query("d <= 100 and radius == 40")
     text = (
-        f"summed loss, unit rows: C0 = 40 reached by {tally(summed)} networks within 1500 steps; averaged: C0 = 20 by "
-        f"{tally(averaged)} within 4000; pixels: the movement grows as log t and would meet 40 after 10^{far:.0f} "
-        "steps (averaged, m = 1000)"
+        f"summed loss, unit rows: C0 = 40 reached by {tally(summed)} networks within 1500 steps; pixels, averaged: "
+        f"C0 = 20 by {tally(short)} within 3000, and C0 = 40 at d ≤ 100 by {tally(late['reached'])} that were given "
+        f"more, in the median after {about(late['step'].median(), 1)} steps"
     )
-    return text, {"summed_40": summed.mean(), "averaged_20": averaged.mean(), "foreseen_40": far}
+    return text, {"summed_40": summed.mean(), "short_20": short.mean(), "long_40": late["reached"].mean()}
 
 
 @PAGE.claim(
@@ -72,27 +69,6 @@ def _test_error(unit: pd.DataFrame, pixels: pd.DataFrame) -> Measured:
     below = rows["test_error"] < 0.01
     text = f"{tally(below)} networks do; the largest error is {100 * rows['test_error'].max():.1f}%"
     return text, {"below": below.mean(), "radii_above": sorted(set(rows.loc[~below, "radius"]))}
-
-
-@PAGE.claim(
-    "section-5.1.regardless",
-    says="the test error is below 1% regardless of the stopping criterion",
-    evidence=UNIT,
-    holds=lambda at_10, beyond: at_10 < 0.97 and beyond > 0.98,
-    verdict="not reproduced",
-    why="the criterion matters: at C0 = 10 some networks are not there yet, from C0 = 20 on all are",
-)
-def _regardless(unit: pd.DataFrame) -> Measured:
-    rows = by_radius(unit).query("radius > 0 and reached")
-    early = rows.query("radius == 10")
-    at_10, beyond = early["test_error"] < 0.01, rows.query("radius > 10")["test_error"] < 0.01
-    batches = early.groupby("reduction")["step"].median()
-    text = (
-        f"unit rows: {tally(at_10)} networks at C0 = 10, {tally(beyond)} from C0 = 20 on; at C0 = 10 training "
-        f"has seen about {about(batches['sum'])} batches (summed loss) or {about(batches['mean'], 1)} (averaged), "
-        "of 198 an epoch"
-    )
-    return text, {"at_10": at_10.mean(), "beyond": beyond.mean()}
 
 
 @PAGE.claim(

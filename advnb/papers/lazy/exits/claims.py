@@ -10,9 +10,8 @@ import pandas as pd
 from advnb.book.claims import Measured, Page
 from advnb.book.rounding import about, at_least
 from advnb.papers.lazy.exits.forecasts import foreseen_exits, reached, with_intervals
-from advnb.papers.lazy.flips import by_radius, exponents
 
-PAGE = Page("lazy/exits", title="Exits", draft=True)
+PAGE = Page("lazy/exits", title="Exits")
 
 C0 = (10.0, 20.0, 30.0, 40.0)
 """The curves of Figure 3."""
@@ -56,16 +55,17 @@ PAGE.claim(
     evidence="lazy.exits",
     holds=lambda least, most, whole: least < 1 < most and whole >= 3,
     verdict="reproduced in part",
-    why="the gradient grows as well, and where it does so faster than the flipping step, η falls",
+    why="it falls with C0 at small d throughout, and at d = 100 after C0 = 20: the gradient grows faster than the step",
 )(partial(_grows, "eta", "step size"))
 
 PAGE.claim(
     "figure-3.norm",
     says="as C0 increases (10 to 40, pixels, m = 1e5), so does the size of the perturbation needed to change the sign",
     evidence="lazy.exits",
-    holds=lambda least, most, whole: least > 1 and whole >= 3,
-    verdict="reproduced",
-    why="at m = 1000, as for the gradient",
+    holds=lambda least, most, whole: least < 1 < most and whole >= 3,
+    verdict="reproduced in part",
+    why="up to C0 = 20 or 30; beyond, where the learned gradient outweighs the random one, the step stands still or "
+    "falls a little. The condition was moved after the run: it expected growth all the way",
 )(partial(_grows, "relative", "flipping step"))
 
 
@@ -91,22 +91,3 @@ def _forecast(runs: pd.DataFrame) -> Measured:
         f"{about(by_log)} with a + b log t"
     )
     return text, {"exits": len(squared), "covered": covered, "typical": np.log10(typical), "plain": np.log10(by_log)}
-
-
-@PAGE.claim(
-    "figure-2.units",
-    says="(the units of pixels are not in the paper) the flipping step over ‖x‖ falls as 1/√d and the gradient "
-    "grows roughly as √d, also for standardised pixels (C0 = 10)",
-    evidence="lazy.standardised",
-    holds=lambda norm, gradient, dims: norm <= -0.42 and abs(gradient - 0.5) < 0.15 and dims >= 5,
-    verdict="reproduced",
-)
-def _units(runs: pd.DataFrame) -> Measured:
-    rows = by_radius(runs).query("radius == 10 and reached")
-    fits = {field: exponents(rows, field)["all d"].iloc[0] for field in ("relative", "gradient")}
-    count = rows["d"].nunique()
-    text = (
-        f"exponents over the {count} dimensions at which training reached C0 = 10: {fits['relative']} (flipping step), "
-        f"{fits['gradient']} (gradient)"
-    )
-    return text, {"norm": fits["relative"].value, "gradient": fits["gradient"].value, "dims": count}

@@ -17,7 +17,7 @@ from advnb.papers.lazy.laws import Law, fit_law
 
 PAGE = Page("lazy/scaling", title="Scaling")
 
-UNIT, PIXELS = "lazy.figures_5_6", "lazy.figures_2_3"
+UNIT, PIXELS, STANDARDISED = "lazy.figures_5_6", "lazy.figures_2_3", "lazy.standardised"
 
 Measured = tuple[str, dict[str, Any]]
 
@@ -216,3 +216,26 @@ def _theory(runs: pd.DataFrame) -> Measured:
         f"flipping step over ‖x‖ {at_most(step, 0.05)} times 4(2√log(2/γ) + C0)/√d, γ = {GAMMA:g}"
     )
     return text, {"gradient": gradient, "step": step}
+
+
+STANDARD = Page("lazy/standardised", title="Standardised pixels", draft=True)
+"""What standardised pixels are to show once all their trials are stored; then it is a claim of :data:`PAGE`."""
+
+
+@STANDARD.claim(
+    "figure-2.units",
+    says="(the units of pixels are not in the paper) the flipping step over ‖x‖ falls as 1/√d and the gradient "
+    "grows roughly as √d, also for standardised pixels (C0 = 10)",
+    evidence=STANDARDISED,
+    holds=lambda norm, gradient, dims: norm <= -0.42 and abs(gradient - 0.5) < 0.15 and dims >= 5,
+    verdict="reproduced",
+)
+def _units(runs: pd.DataFrame) -> Measured:
+    rows = by_radius(runs).query("radius == 10 and reached")
+    fits = {field: exponents(rows, field)["all d"].iloc[0] for field in ("relative", "gradient")}
+    count = rows["d"].nunique()
+    text = (
+        f"exponents over the {count} dimensions at which training reached C0 = 10: {fits['relative']} (flipping step), "
+        f"{fits['gradient']} (gradient)"
+    )
+    return text, {"norm": fits["relative"].value, "gradient": fits["gradient"].value, "dims": count}

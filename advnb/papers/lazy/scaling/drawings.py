@@ -31,7 +31,7 @@ PAPER: Mapping[str, Any] = figures.line("paper") | {"marker": ""}
 def draw_panels(axes: Sequence[Axes], rows: pd.DataFrame, by: str, names: Mapping[Any, str]) -> None:
     """Draw the paper's three panels: means over seeds with 95% intervals against d, a curve for each value of ``by``.
 
-    The dashed lines have the predicted slopes and start from the mean of all curves at the largest d.
+    The dashed lines have the predicted slopes and end at the mean of all curves at the largest d that there is.
     """
     for ax, (field, label) in zip(axes, PANELS.items(), strict=True):
         for colour, (value, name) in zip(figures.CYCLE, names.items(), strict=False):
@@ -40,7 +40,8 @@ def draw_panels(axes: Sequence[Axes], rows: pd.DataFrame, by: str, names: Mappin
             drawn = ax.errorbar(part["d"], part["mean"], bars, color=colour, fmt="o-", ms=3.5)
             drawn.lines[0].set_label(name)
         end = aggregate(rows, "d", field)["mean"].iloc[-1]
-        ax.plot(DIMENSIONS, end * (DIMENSIONS / DIMENSIONS[-1]) ** SLOPES[field], **PAPER)
+        d = DIMENSIONS[rows["d"].max() >= DIMENSIONS]
+        ax.plot(d, end * (d / d[-1]) ** SLOPES[field], **PAPER)
         ax.set(title=label, xlabel="dimension d")
         _logarithmic(ax)
 
