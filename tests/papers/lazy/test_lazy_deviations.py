@@ -32,12 +32,12 @@ def test_trained_networks_are_those_that_left_the_ball():
     assert rows.query("units == 'pixels'")["reduction"].eq("mean").all()
 
 
-def test_reach_counts_and_foresees():
+def test_reach_counts():
     table = load("lazy.figures_5_6", "laptop").query("m == 1000")
     found = deviations.reach(table, ["reduction", "m"], (10.0, 40.0))
     assert found.columns.tolist() == [10.0, 40.0] and found.index.names == ["reduction", "m"]
-    assert found.loc[("sum", 1000), 10.0].startswith("35 of 35; 10^")
-    assert found.loc[("mean", 1000), 40.0].startswith("not asked; 10^")
+    assert found.loc[("sum", 1000), 10.0] == "35 of 35"
+    assert found.loc[("mean", 1000), 40.0] == "not asked"
 
 
 def test_ratios_compare_networks_that_differ_in_one_choice():
