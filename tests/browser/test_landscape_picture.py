@@ -65,7 +65,7 @@ def agrees(page):
     shown = landscape.problem(*(now[name] for name in ("m", "seed", "eps", "y", "sign")))
     places = [[0.0, 0.0], [0.3, -0.2], [-0.6, 0.7], [0.0, 1.0]]
     where = [[c * now["eps"] for c in place] for place in places]
-    losses = pictures.numbers(page, "arguments[0].map((p) => picture.loss(...p))", where)
+    losses = pictures.numbers(page, "arguments[0].map((p) => window.advnbNetwork.loss(picture.problem, ...p))", where)
     assert losses == pytest.approx(shown.objective(torch.tensor(where, dtype=torch.float64)).tolist(), **CLOSE)
     path = landscape.attack(shown, now["at"])
     assert pictures.numbers(page, "picture.ending.end") == pytest.approx(path.end[0].tolist(), **CLOSE)

@@ -11,7 +11,8 @@
   const FINE = 129;
   const BITMAP = 256;
   const BANDS = 14;
-  const RUN = 1200; // milliseconds that a run takes on the page
+  const RUN = 1200; // milliseconds that a run takes on the page, and REST that nothing moves before the finer picture
+  const REST = 150;
   const MARGIN = 16;
   const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
   const CIVIDIS = [[0, 34, 78], [18, 53, 112], [59, 73, 108], [87, 93, 109], [112, 113, 115], [138, 134, 120],
@@ -100,243 +101,268 @@
       + `the lowest has L\u00a0=\u00a0${say(minima[0].value)}.`;
   };
 
-  const build = (given, place) => {
-    const nets = given.networks.map((net) => ({ ...net, W: unpack(net.W), signs: unpack(net.signs) }));
-    const widths = [...new Set(nets.map(({ m }) => m))];
-    const state = { ...given.start };
-    const now = { problem: null, field: null, n: 0, points: [], path: null, ending: null, shown: Infinity };
-    const image = new ImageData(BITMAP, BITMAP);
-    const pixels = new Uint32Array(image.data.buffer);
-    const bitmap = element("canvas", { width: BITMAP, height: BITMAP });
-    const words = result();
-    const [lowText, highText] = [element("span"), element("span")];
-
-    const compute = (n) => {
-      const net = nets.find(({ m, seed }) => m === state.m && seed === state.seed);
-      now.problem = network.make({ ...net, eps: state.eps, y: state.y, sign: state.sign });
-      now.field = network.field(now.problem, n);
-      now.n = n;
-      now.points = network.critical(now.problem);
-    };
-    const colour = () => {
-      const [low, high] = paint(pixels, now.field, now.n, now.problem);
-      bitmap.getContext("2d").putImageData(image, 0, 0);
-      const short = (value) => say(Math.abs(value) < 1e-3 * (high - low) ? 0 : value);
-      lowText.textContent = short(low);
-      highText.textContent = short(high);
-    };
-    const walk = () => {
-      now.path = network.descend(now.problem, state.at.map((c) => c * state.eps), given.steps, given.step);
-      now.ending = ending(now.problem, now.path, now.points);
-      const text = inWords(now.ending);
-      words.tell(text);
-      disc.canvas.setAttribute("aria-label", `The loss on a disc of radius ${say(state.eps)}. ${text}`);
-      profile.canvas.setAttribute("aria-label",
-        `The output f along the circle, y = ${say(state.y)}: ${now.ending.minima.length} local minima of L.`);
-    };
-
-    const drawMark = (context, { minimum }, x, y, look) => {
-      const size = minimum ? 7 : -7;
-      context.beginPath();
-      context.moveTo(x - 7, y - 0.6 * size);
-      context.lineTo(x + 7, y - 0.6 * size);
-      context.lineTo(x, y + 0.8 * size);
-      context.closePath();
-      Object.assign(context, { fillStyle: minimum ? look.minimum : look.maximum, strokeStyle: "#ffffff", lineWidth: 1.2 });
-      context.fill();
+  const trace = (context, points, look) => {
+    context.beginPath();
+    for (const [x, y] of points) context.lineTo(x, y);
+    for (const [strokeStyle, lineWidth] of look) {
+      Object.assign(context, { strokeStyle, lineWidth, lineJoin: "round" });
       context.stroke();
-    };
+    }
+  };
 
-    const drawPath = (context, toX, toY, look) => {
-      const last = Math.min(now.path.length - 2, 2 * Math.floor(now.shown));
-      context.beginPath();
-      for (let t = 0; t <= last; t += 2) context.lineTo(toX(now.path[t]), toY(now.path[t + 1]));
-      Object.assign(context, { strokeStyle: "#222222", lineWidth: 4.6, lineJoin: "round" });
+  const circle = (context, x, y, radius) => {
+    context.beginPath();
+    context.arc(x, y, radius, 0, TURN);
+  };
+
+  const drawMark = (context, { minimum }, x, y, look) => {
+    const size = minimum ? 7 : -7;
+    context.beginPath();
+    context.moveTo(x - 7, y - 0.6 * size);
+    context.lineTo(x + 7, y - 0.6 * size);
+    context.lineTo(x, y + 0.8 * size);
+    context.closePath();
+    Object.assign(context, { fillStyle: minimum ? look.minimum : look.maximum, strokeStyle: "#ffffff", lineWidth: 1.2 });
+    context.fill();
+    context.stroke();
+  };
+
+  /* The picture: `state` is what a reader chose, the rest follows from it */
+  class Landscape {
+    constructor(given, place) {
+      Object.assign(this, { given, place, state: { ...given.start }, shown: Infinity, resting: 0, running: 0 });
+      this.nets = given.networks.map((net) => ({ ...net, W: unpack(net.W), signs: unpack(net.signs) }));
+      this.image = new ImageData(BITMAP, BITMAP);
+      this.pixels = new Uint32Array(this.image.data.buffer);
+      this.bitmap = element("canvas", { width: BITMAP, height: BITMAP });
+      this.words = result();
+      this.ends = [element("span"), element("span")];
+      this.disc = canvas({ ratio: () => 1, draw: (...on) => this.drawDisc(...on), label: "" });
+      this.profile = canvas({ ratio: () => 0.42, draw: (...on) => this.drawProfile(...on), label: "" });
+      this.handle = this.makeHandle();
+      this.disc.canvas.addEventListener("click", (event) => this.follow(event));
+      this.soon = eachFrame(() => { this.frame(); this.settle(); });
+      this.compute(FINE);
+      this.colour();
+      this.moveTo(...this.state.at);
+    }
+
+    /* -- what is computed */
+
+    compute(n) {
+      const { m, seed, eps, y, sign } = this.state;
+      this.problem = network.make({ ...this.nets.find((net) => net.m === m && net.seed === seed), eps, y, sign });
+      this.field = network.field(this.problem, n);
+      this.n = n;
+      this.points = network.critical(this.problem);
+    }
+
+    colour() {
+      const [low, high] = paint(this.pixels, this.field, this.n, this.problem);
+      this.bitmap.getContext("2d").putImageData(this.image, 0, 0);
+      [low, high].forEach((value, i) => {
+        this.ends[i].textContent = say(Math.abs(value) < 1e-3 * (high - low) ? 0 : value);
+      });
+    }
+
+    walk() {
+      const { eps, y, at } = this.state;
+      this.path = network.descend(this.problem, at.map((c) => c * eps), this.given.steps, this.given.step);
+      this.ending = ending(this.problem, this.path, this.points);
+      const text = inWords(this.ending);
+      this.words.tell(text);
+      this.disc.canvas.setAttribute("aria-label", `The loss on a disc of radius ${say(eps)}. ${text}`);
+      this.profile.canvas.setAttribute("aria-label",
+        `The output f along the circle, y = ${say(y)}: ${this.ending.minima.length} local minima of L.`);
+    }
+
+    /* One frame: everything again, coarsely; the finer picture follows when nothing moves */
+    frame() {
+      this.compute(COARSE);
+      this.colour();
+      this.walk();
+      this.redraw();
+    }
+
+    settle() {
+      clearTimeout(this.resting);
+      this.resting = setTimeout(() => {
+        this.field = network.field(this.problem, (this.n = FINE));
+        this.colour();
+        this.redraw();
+      }, REST);
+    }
+
+    /* -- what is drawn */
+
+    redraw() {
+      this.disc.redraw();
+      this.profile.redraw();
+    }
+
+    drawDisc(context, width) {
+      const { eps, at } = this.state;
+      const look = colours(this.place);
+      const [middle, radius] = [width / 2, width / 2 - MARGIN];
+      const to = (u, v) => [middle + (u / eps) * radius, middle - (v / eps) * radius];
+      context.save();
+      circle(context, middle, middle, radius);
+      context.clip();
+      context.drawImage(this.bitmap, MARGIN, MARGIN, 2 * radius, 2 * radius);
+      context.restore();
+      circle(context, middle, middle, radius);
+      Object.assign(context, { strokeStyle: look.ink, lineWidth: 1.4 });
       context.stroke();
-      Object.assign(context, { strokeStyle: look.path, lineWidth: 2.2 });
-      context.stroke();
-      context.beginPath();
-      context.arc(toX(now.path[last]), toY(now.path[last + 1]), 5, 0, TURN);
+      this.drawPath(context, to, look);
+      for (const point of this.points)
+        drawMark(context, point, ...to(eps * Math.cos(point.theta), eps * Math.sin(point.theta)), look);
+      const [left, top] = to(eps * at[0], eps * at[1]);
+      Object.assign(this.handle.style, { left: `${(100 * left) / width}%`, top: `${(100 * top) / width}%` });
+    }
+
+    drawPath(context, to, look) {
+      const last = Math.min(this.path.length / 2 - 1, Math.floor(this.shown));
+      const places = Array.from({ length: last + 1 }, (_, t) => to(this.path[2 * t], this.path[2 * t + 1]));
+      trace(context, places, [["#222222", 4.6], [look.path, 2.2]]);
+      circle(context, ...places[last], 5);
       Object.assign(context, { fillStyle: look.path, strokeStyle: "#ffffff", lineWidth: 1.5 });
       context.fill();
       context.stroke();
-    };
+    }
 
-    const drawDisc = (context, width) => {
-      const look = colours(place);
-      const radius = width / 2 - MARGIN;
-      const [toX, toY] = [(u) => width / 2 + (u / state.eps) * radius, (v) => width / 2 - (v / state.eps) * radius];
-      context.save();
-      context.beginPath();
-      context.arc(width / 2, width / 2, radius, 0, TURN);
-      context.clip();
-      context.drawImage(bitmap, MARGIN, MARGIN, 2 * radius, 2 * radius);
-      context.restore();
-      context.beginPath();
-      context.arc(width / 2, width / 2, radius, 0, TURN);
-      Object.assign(context, { strokeStyle: look.ink, lineWidth: 1.4 });
-      context.stroke();
-      drawPath(context, toX, toY, look);
-      for (const point of now.points)
-        drawMark(context, point, toX(state.eps * Math.cos(point.theta)), toY(state.eps * Math.sin(point.theta)), look);
-      handle.style.left = `${(100 * toX(state.at[0] * state.eps)) / width}%`;
-      handle.style.top = `${(100 * toY(state.at[1] * state.eps)) / width}%`;
-    };
-
-    const drawProfile = (context, width, height) => {
-      const look = colours(place);
-      const outputs = Array.from({ length: 181 }, (_, i) => network.onCircle(now.problem, (i / 180) * TURN));
-      const [low, high] = [Math.min(...outputs, state.y), Math.max(...outputs, state.y)];
+    drawProfile(context, width, height) {
+      const { y } = this.state;
+      const look = colours(this.place);
+      const outputs = Array.from({ length: 181 }, (_, i) => network.onCircle(this.problem, (i / 180) * TURN));
+      const [low, high] = [Math.min(...outputs, y), Math.max(...outputs, y)];
       const [left, top, bottom] = [8, 14, height - 22];
       const toX = (theta) => left + (theta / TURN) * (width - 2 * left);
       const toY = (f) => bottom - 6 - ((f - low) / (high - low || 1)) * (bottom - top - 12);
       Object.assign(context, { strokeStyle: look.faint, fillStyle: look.ink, lineWidth: 1, font: "12px sans-serif" });
       context.strokeRect(left, top - 6, width - 2 * left, bottom - top + 6);
       context.setLineDash([6, 4]);
-      context.beginPath();
-      context.moveTo(left, toY(state.y));
-      context.lineTo(width - left, toY(state.y));
-      context.stroke();
+      trace(context, [[left, toY(y)], [width - left, toY(y)]], [[look.faint, 1]]);
       context.setLineDash([]);
-      context.beginPath();
-      outputs.forEach((f, i) => context.lineTo(toX((i / 180) * TURN), toY(f)));
-      Object.assign(context, { strokeStyle: look.ink, lineWidth: 1.8 });
-      context.stroke();
-      context.fillText("y", width - left - 12, toY(state.y) - 4);
-      for (const point of now.points) drawMark(context, point, toX(point.theta), toY(point.f), look);
+      trace(context, outputs.map((f, i) => [toX((i / 180) * TURN), toY(f)]), [[look.ink, 1.8]]);
+      context.fillText("y", width - left - 12, toY(y) - 4);
+      for (const point of this.points) drawMark(context, point, toX(point.theta), toY(point.f), look);
       context.fillStyle = look.ink;
-      ["0", "π", "2π"].forEach((text, i) => {
-        context.textAlign = ["left", "center", "right"][i];
-        context.fillText(text, toX((i * TURN) / 2), height - 6);
-      });
-      context.textAlign = "left";
-      context.fillText("angle on the circle", toX(0.55), height - 6);
-    };
+      for (const [text, theta, textAlign] of [["0", 0, "left"], ["angle on the circle", 0.55, "left"],
+                                              ["π", TURN / 2, "center"], ["2π", TURN, "right"]]) {
+        context.textAlign = textAlign;
+        context.fillText(text, toX(theta), height - 6);
+      }
+    }
 
-    const disc = canvas({ ratio: () => 1, draw: drawDisc, label: "" });
-    const profile = canvas({ ratio: () => 0.42, draw: drawProfile, label: "" });
-    const redraw = () => {
-      disc.redraw();
-      profile.redraw();
-    };
+    /* -- what a reader does */
 
-    /* One frame: everything again, coarsely; the finer picture follows when nothing moves */
-    let [resting, running] = [0, 0];
-    const frame = () => {
-      compute(COARSE);
-      colour();
-      walk();
-      redraw();
-    };
-    const settle = () => {
-      clearTimeout(resting);
-      resting = setTimeout(() => {
-        now.field = network.field(now.problem, (now.n = FINE));
-        colour();
-        redraw();
-      }, 150);
-    };
-    const soon = eachFrame(() => { frame(); settle(); });
-    const changed = (name) => (value) => {
-      state[name] = value;
-      stop();
-      soon();
-    };
-    const stop = () => {
-      cancelAnimationFrame(running);
-      now.shown = Infinity;
-    };
+    change(name, value) {
+      this.state[name] = value;
+      this.stop();
+      this.soon();
+    }
 
-    const run = () => {
-      stop();
-      if (still()) return redraw();
-      const steps = Math.max(10, now.ending.steps * 1.15);
+    stop() {
+      cancelAnimationFrame(this.running);
+      this.shown = Infinity;
+    }
+
+    run() {
+      this.stop();
+      if (still()) return this.redraw();
+      const steps = Math.max(10, this.ending.steps * 1.15);
       const begin = performance.now();
       const next = (time) => {
         const part = Math.min(1, Math.max(0, (time - begin) / RUN));
-        now.shown = part < 1 ? part * steps : Infinity;
-        disc.redraw();
-        if (part < 1) running = requestAnimationFrame(next);
+        this.shown = part < 1 ? part * steps : Infinity;
+        this.disc.redraw();
+        if (part < 1) this.running = requestAnimationFrame(next);
       };
-      now.shown = 0;
-      running = requestAnimationFrame(next);
-    };
+      this.shown = 0;
+      this.running = requestAnimationFrame(next);
+    }
 
-    const moveTo = (u, v) => {
+    moveTo(u, v) {
       const length = Math.max(1, Math.hypot(u, v));
-      state.at = [u / length, v / length];
-      stop();
-      walk();
-      redraw();
-      handle.setAttribute("aria-valuenow", Math.round(100 * Math.hypot(...state.at)));
-      handle.setAttribute("aria-valuetext", state.at.map((c, i) => `${say(Math.abs(100 * c), 2)} percent of the radius `
-        + (i ? (c < 0 ? "down" : "up") : c < 0 ? "left" : "right")).join(", "));
-    };
-    const follow = (event) => {
-      const box = disc.canvas.getBoundingClientRect();
-      const radius = box.width / 2 - MARGIN;
-      moveTo((event.clientX - box.left - box.width / 2) / radius, -(event.clientY - box.top - box.height / 2) / radius);
-    };
+      this.state.at = [u / length, v / length];
+      this.stop();
+      this.walk();
+      this.redraw();
+      const [right, up] = this.state.at.map((c) => `${say(Math.abs(100 * c), 2)} percent of the radius`);
+      this.handle.setAttribute("aria-valuenow", Math.round(100 * Math.hypot(...this.state.at)));
+      this.handle.setAttribute("aria-valuetext", `${right} ${u < 0 ? "left" : "right"}, ${up} ${v < 0 ? "down" : "up"}`);
+    }
 
-    const handle = element("div", {
-      className: "handle", tabIndex: 0, role: "slider", "aria-label": "Start of the attack",
-      "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": 0,
-    });
-    drag(handle, follow);
-    handle.addEventListener("keydown", (event) => {
-      const [u, v] = KEYS[event.key] ?? [];
-      if (u === undefined) return;
-      event.preventDefault();
-      const step = event.shiftKey ? 0.1 : 0.02;
-      moveTo(state.at[0] + u * step, state.at[1] + v * step);
-    });
-    disc.canvas.addEventListener("click", follow);
+    follow(event) {
+      const { left, top, width } = this.disc.canvas.getBoundingClientRect();
+      const radius = width / 2 - MARGIN;
+      this.moveTo((event.clientX - left - width / 2) / radius, -(event.clientY - top - width / 2) / radius);
+    }
 
-    const controls = element("div", { className: "controls" },
-      slider({
-        label: "radius ε", min: given.radii[0], max: given.radii[1], step: 0.01, value: Math.log10(state.eps),
-        text: () => say(state.eps), change: (log) => changed("eps")(rounded(log)),
-      }),
-      slider({ label: "target y", min: given.targets[0], max: given.targets[1], step: 0.05, value: state.y,
-               change: changed("y") }),
-      slider({ label: "network", min: 0, max: given.seeds - 1, step: 1, value: state.seed, change: changed("seed") }),
-      choice({ label: "width m", options: widths.map((m) => [m, String(m)]), value: state.m, change: changed("m") }),
-      choice({ label: "minimised", options: [[-1, "L = −(y − f)²"], [1, "L = +(y − f)²"]], value: state.sign,
-               change: changed("sign") }),
-      element("div", { className: "acts" }, button("Run the attack", run),
-              button("Random start", () => {
-                const [radius, angle] = [Math.sqrt(Math.random()), TURN * Math.random()];
-                moveTo(radius * Math.cos(angle), radius * Math.sin(angle));
-                run();
-              })));
+    random() {
+      const [radius, angle] = [Math.sqrt(Math.random()), TURN * Math.random()];
+      this.moveTo(radius * Math.cos(angle), radius * Math.sin(angle));
+      this.run();
+    }
 
-    const legend = element("div", { className: "legend" }, element("span", {}, "L"), lowText,
-                           element("span", { className: "scale" }), highText);
-    const key = element("p", { className: "key" },
-      element("span", { className: "minimum" }, "▼"), " local minimum of L on the circle, ",
-      element("span", { className: "maximum" }, "▲"), " local maximum, ",
-      element("span", { className: "path" }, "●"), ` ${given.steps} steps of projected gradient descent with η = `
-        + `${say(given.step)}; white line: f = y. Drag the ring, or focus it and use the arrow keys.`);
-    const shown = element("div", { className: "disc" }, disc.canvas, handle);
-    const parts = [
-      element("div", { className: "columns" }, element("div", {}, shown, legend),
-              element("div", {}, controls, profile.canvas)),
-      ...words.parts, key,
-    ];
+    makeHandle() {
+      const handle = element("div", {
+        className: "handle", tabIndex: 0, role: "slider", "aria-label": "Start of the attack",
+        "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": 0,
+      });
+      drag(handle, (event) => this.follow(event));
+      handle.addEventListener("keydown", (event) => {
+        const [u, v] = KEYS[event.key] ?? [];
+        if (u === undefined) return;
+        event.preventDefault();
+        const step = event.shiftKey ? 0.1 : 0.02;
+        this.moveTo(this.state.at[0] + u * step, this.state.at[1] + v * step);
+      });
+      return handle;
+    }
 
-    compute(FINE);
-    colour();
-    moveTo(...state.at);
+    /* -- what stands on the page */
+
+    controls() {
+      const { given, state } = this;
+      const to = (name) => (value) => this.change(name, value);
+      const widths = [...new Set(this.nets.map(({ m }) => m))];
+      return element("div", { className: "controls" },
+        slider({ label: "radius ε", min: given.radii[0], max: given.radii[1], step: 0.01, value: Math.log10(state.eps),
+                 text: () => say(state.eps), change: (log) => this.change("eps", rounded(log)) }),
+        slider({ label: "target y", min: given.targets[0], max: given.targets[1], step: 0.05, value: state.y,
+                 change: to("y") }),
+        slider({ label: "network", min: 0, max: given.seeds - 1, step: 1, value: state.seed, change: to("seed") }),
+        choice({ label: "width m", options: widths.map((m) => [m, String(m)]), value: state.m, change: to("m") }),
+        choice({ label: "minimised", options: [[-1, "L = −(y − f)²"], [1, "L = +(y − f)²"]], value: state.sign,
+                 change: to("sign") }),
+        element("div", { className: "acts" }, button("Run the attack", () => this.run()),
+                button("Random start", () => this.random())));
+    }
+
+    parts() {
+      const shown = element("div", { className: "disc" }, this.disc.canvas, this.handle);
+      const legend = element("div", { className: "legend" }, element("span", {}, "L"), this.ends[0],
+                             element("span", { className: "scale" }), this.ends[1]);
+      const key = element("p", { className: "key" },
+        element("span", { className: "minimum" }, "▼"), " local minimum of L on the circle, ",
+        element("span", { className: "maximum" }, "▲"), " local maximum, ",
+        element("span", { className: "path" }, "●"), ` ${this.given.steps} steps of projected gradient descent with η = `
+          + `${say(this.given.step)}; white line: f = y. Drag the ring, or focus it and use the arrow keys.`);
+      return [
+        element("div", { className: "columns" }, element("div", {}, shown, legend),
+                element("div", {}, this.controls(), this.profile.canvas)),
+        ...this.words.parts, key,
+      ];
+    }
+  }
+
+  add("landscape", (given, place) => {
+    const picture = new Landscape(given, place);
     place.setAttribute("aria-label", "The loss around an input, to be moved");
     place.style.setProperty("--advnb-movable-scale",
       `linear-gradient(to right, ${CIVIDIS.map((c) => `rgb(${c})`).join(", ")})`);
-    requestAnimationFrame(run);
-    const picture = {
-      state, frame, loss: (u, v) => network.loss(now.problem, u, v), get ending() { return now.ending; },
-      get points() { return now.points; },
-    };
-    return { parts, redraw, picture };
-  };
-
-  add("landscape", build);
+    requestAnimationFrame(() => picture.run());
+    return { parts: picture.parts(), redraw: () => picture.redraw(), picture };
+  });
 })();
