@@ -64,211 +64,254 @@
     return sign * beyond < 0 ? left - before / beyond : Infinity;
   };
 
-  const build = (given, place) => {
-    const signs = unpack(given.signs);
-    const nets = given.networks.map(({ c0, weight }) => ({
-      c0, signs, m: given.m, d: given.d, weight: Float64Array.from(unpack(weight), (w) => w * given.unit),
-    }));
-    const images = unpack(given.images);
-    const count = images.length / given.d;
-    const state = { ...given.start };
-    const root = Math.sqrt(given.d);
-    let greys = new Uint8Array(0);
-    const now = { x: null, ray: null, flip: 0 };
-    const words = result();
+  const LINES = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: SIDE, ArrowUp: -SIDE };
+  const MOVES = { ArrowRight: 0.05, ArrowUp: 0.05, ArrowLeft: -0.05, ArrowDown: -0.05 };
 
-    const pick = (image) => {
-      state.image = image;
-      greys = images.slice(image * given.d, (image + 1) * given.d);
-    };
-    pick(state.image);
+  const named = (f) => (f > 0 ? "a one" : "a zero");
 
-    const compute = () => {
-      const size = norm(Array.from(greys));
-      now.x = Float64Array.from(greys, (grey) => (size ? grey / size : 0));
-      now.ray = rayFrom(nets.find(({ c0 }) => c0 === state.c0), now.x);
-      now.flip = flipOf(now.ray);
-      now.size = size;
-    };
-    const moved = () => now.x.map((value, i) => value + (state.length / root) * now.ray.down[i]);
-    const named = (f) => (f > 0 ? "a one" : "a zero");
+  const twoColours = (part) => {
+    const to = part > 0 ? [230, 97, 1] : [94, 60, 153];
+    return `rgb(${to.map((c) => Math.round(247 + Math.min(1, Math.abs(part)) * (c - 247)))})`;
+  };
+  const grey = (part) => `rgb(${Array(3).fill(Math.round(255 * Math.min(1, Math.max(0, part))))})`;
 
-    const tell = () => {
-      if (!now.size) return words.tell("There is no digit: draw one.");
-      const { f, at } = now.ray;
-      const end = at(state.length / root);
-      const flip = Number.isFinite(now.flip)
-        ? `The sign changes at a step of length ${say(now.flip * root)} / √d, ${say(100 * now.flip, 2)}% of the image.`
-        : "No step along the gradient changes the sign.";
-      return words.tell(`f = ${say(f)}: the network sees ${named(f)}. ${flip} After this step, of length `
-        + `${say(state.length)} / √d, f = ${say(end)}: ${named(end) === named(f) ? "still" : "now"} ${named(end)}.`);
-    };
-
-    /* the digit: 64 buttons under one Tab stop, to be painted with a finger or with the keys */
-    const cells = Array.from({ length: given.d }, (_, i) => element("button", { type: "button", tabIndex: i ? -1 : 0 }));
-    const board = element("div", { className: "board", role: "group", "aria-label": "The digit: draw on it" }, ...cells);
-    const showDigit = () => cells.forEach((cell, i) => {
-      const light = Math.round((255 * greys[i]) / given.greys);
-      cell.style.backgroundColor = `rgb(${light}, ${light}, ${light})`;
-      cell.setAttribute("aria-label", `row ${Math.floor(i / SIDE) + 1}, column ${(i % SIDE) + 1}: ${greys[i]} of ${given.greys}`);
-    });
-    let brush = 0;
-    const paint = (cell, value) => {
-      greys[cells.indexOf(cell)] = value;
-      soon();
-    };
-    board.addEventListener("pointerdown", (event) => {
-      const cell = event.target.closest("button");
-      if (!cell || event.button) return;
-      board.setPointerCapture(event.pointerId);
-      brush = greys[cells.indexOf(cell)] > given.greys / 2 ? 0 : given.greys;
-      paint(cell, brush);
-    });
-    board.addEventListener("pointermove", (event) => {
-      if (!board.hasPointerCapture(event.pointerId)) return;
-      const cell = document.elementFromPoint(event.clientX, event.clientY);
-      if (cells.includes(cell)) paint(cell, brush);
-    });
-    board.addEventListener("keydown", (event) => {
-      const i = cells.indexOf(event.target);
-      const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: SIDE, ArrowUp: -SIDE }[event.key];
-      if (step && cells[i + step]) {
-        event.preventDefault();
-        cells[i].tabIndex = -1;
-        cells[i + step].tabIndex = 0;
-        cells[i + step].focus();
-      } else if (event.key === " " || event.key === "Enter") {
-        event.preventDefault();
-        paint(cells[i], greys[i] > given.greys / 2 ? 0 : given.greys);
-      }
-    });
-
-    /* the digit after the step, and the step itself in two colours */
-    const pixels = (values, colour) => (context, width) => {
+  /* A canvas of 8 x 8 pixels, whose values colour() turns into colours */
+  const pixels = (label, values, colour) => canvas({
+    ratio: () => 1, label,
+    draw: (context, width) => values().forEach((value, i) => {
       const cell = width / SIDE;
-      values().forEach((value, i) => {
-        context.fillStyle = colour(value);
-        context.fillRect((i % SIDE) * cell, Math.floor(i / SIDE) * cell, cell + 0.5, cell + 0.5);
-      });
-    };
-    const grey = (value) => {
-      const light = Math.round(255 * Math.min(1, Math.max(0, (value * now.size) / given.greys)));
-      return `rgb(${light}, ${light}, ${light})`;
-    };
-    const twoColours = (value) => {
-      const part = Math.min(1, Math.abs(value) / (2.5 / root));
-      const to = value > 0 ? [230, 97, 1] : [94, 60, 153];
-      return `rgb(${to.map((c) => Math.round(247 + part * (c - 247)))})`;
-    };
-    const after = canvas({ ratio: () => 1, draw: pixels(moved, grey), label: "The digit after the step" });
-    const step = canvas({ ratio: () => 1, draw: pixels(() => now.ray.down, twoColours),
-                          label: "The direction of the step: orange brightens, violet darkens" });
+      context.fillStyle = colour(value);
+      context.fillRect((i % SIDE) * cell, Math.floor(i / SIDE) * cell, cell + 0.5, cell + 0.5);
+    }),
+  });
 
-    /* f along the step */
-    const ends = { width: 0, height: 0 };
-    const toX = (length) => EDGE.left + (length / LONGEST) * (ends.width - EDGE.left - EDGE.right);
-    const plot = canvas({ ratio: () => Math.min(0.62, 260 / plot.canvas.clientWidth), label: "", draw: (context, width, height) => {
-      Object.assign(ends, { width, height });
-      const look = colours(place);
+  /* The digit: 64 buttons under one Tab stop, to be painted with mouse or finger, or with the keys */
+  class Board {
+    constructor(brightest, changed) {
+      Object.assign(this, { brightest, changed, brush: 0, greys: new Uint8Array(SIDE * SIDE) });
+      this.cells = Array.from(this.greys, (_, i) => element("button", { type: "button", tabIndex: i ? -1 : 0 }));
+      this.shown = element("div", { className: "board", role: "group", "aria-label": "The digit: draw on it" }, ...this.cells);
+      this.shown.addEventListener("pointerdown", (event) => this.press(event));
+      this.shown.addEventListener("pointermove", (event) => {
+        if (this.shown.hasPointerCapture(event.pointerId))
+          this.paint(this.cells.indexOf(document.elementFromPoint(event.clientX, event.clientY)), this.brush);
+      });
+      this.shown.addEventListener("keydown", (event) => this.key(event));
+    }
+
+    other(i) {
+      return this.greys[i] > this.brightest / 2 ? 0 : this.brightest;
+    }
+
+    paint(i, value) {
+      if (i < 0) return;
+      this.greys[i] = value;
+      this.changed();
+    }
+
+    press(event) {
+      const i = this.cells.indexOf(event.target);
+      if (i < 0 || event.button) return;
+      this.shown.setPointerCapture(event.pointerId);
+      this.brush = this.other(i);
+      this.paint(i, this.brush);
+    }
+
+    key(event) {
+      const i = this.cells.indexOf(event.target);
+      const next = this.cells[i + LINES[event.key]];
+      if (next) {
+        this.cells[i].tabIndex = -1;
+        next.tabIndex = 0;
+        next.focus();
+      } else if (event.key === " " || event.key === "Enter") this.paint(i, this.other(i));
+      else return;
+      event.preventDefault();
+    }
+
+    redraw() {
+      this.cells.forEach((cell, i) => {
+        cell.style.backgroundColor = grey(this.greys[i] / this.brightest);
+        cell.setAttribute("aria-label",
+          `row ${Math.floor(i / SIDE) + 1}, column ${(i % SIDE) + 1}: ${this.greys[i]} of ${this.brightest}`);
+      });
+    }
+  }
+
+  /* The picture: `state` and the board are what a reader chose, the rest follows from them */
+  class Step {
+    constructor(given, place) {
+      Object.assign(this, { given, place, state: { ...given.start }, root: Math.sqrt(given.d), box: { width: 0 } });
+      const signs = unpack(given.signs);
+      this.nets = given.networks.map(({ c0, weight }) => ({
+        c0, signs, m: given.m, d: given.d, weight: Float64Array.from(unpack(weight), (w) => w * given.unit),
+      }));
+      this.images = unpack(given.images);
+      this.words = result();
+      this.soon = eachFrame(() => this.frame());
+      this.board = new Board(given.greys, this.soon);
+      this.pick(this.state.image);
+      this.direction = pixels("The direction of the step: orange brightens, violet darkens",
+                              () => this.ray.down, (value) => twoColours((value * this.root) / 2.5));
+      this.after = pixels("The digit after the step", () => this.moved(),
+                          (value) => grey((value * this.size) / given.greys));
+      this.plot = canvas({ ratio: () => Math.min(0.62, 260 / this.plot.canvas.clientWidth), label: "",
+                           draw: (...on) => this.drawPlot(...on) });
+      this.handle = this.makeHandle();
+      this.compute();
+    }
+
+    get greys() { return [...this.board.greys]; }
+    get f() { return this.ray.f; }
+    get slope() { return this.ray.slope; }
+    at(length) { return this.ray.at(length / this.root); }
+
+    pick(image) {
+      this.state.image = image;
+      this.board.greys.set(this.images.subarray(image * this.given.d, (image + 1) * this.given.d));
+    }
+
+    compute() {
+      const { greys } = this.board;
+      this.size = norm(Array.from(greys));
+      this.x = Float64Array.from(greys, (value) => (this.size ? value / this.size : 0));
+      this.ray = rayFrom(this.nets.find(({ c0 }) => c0 === this.state.c0), this.x);
+      this.flip = flipOf(this.ray);
+    }
+
+    moved() {
+      return this.x.map((value, i) => value + (this.state.length / this.root) * this.ray.down[i]);
+    }
+
+    tell() {
+      if (!this.size) return this.words.tell("There is no digit: draw one.");
+      const [f, end] = [this.f, this.at(this.state.length)];
+      const flip = Number.isFinite(this.flip)
+        ? `The sign changes at a step of length ${say(this.flip * this.root)} / √d, ${say(100 * this.flip, 2)}% of the image.`
+        : "No step along the gradient changes the sign.";
+      return this.words.tell(`f = ${say(f)}: the network sees ${named(f)}. ${flip} After this step, of length `
+        + `${say(this.state.length)} / √d, f = ${say(end)}: ${named(end) === named(f) ? "still" : "now"} ${named(end)}.`);
+    }
+
+    frame() {
+      this.compute();
+      this.board.redraw();
+      this.tell();
+      this.handle.setAttribute("aria-valuenow", this.state.length.toFixed(2));
+      this.handle.setAttribute("aria-valuetext",
+        `${say(this.state.length)} over √d, f = ${say(this.at(this.state.length))}`);
+      this.plot.canvas.setAttribute("aria-label", `f starts at ${say(this.f)} and changes its sign at a step of `
+        + `${Number.isFinite(this.flip) ? say(this.flip * this.root) : "no length"} over √d.`);
+      for (const part of [this.after, this.direction, this.plot]) part.redraw();
+    }
+
+    go(length) {
+      this.state.length = Math.min(LONGEST, Math.max(0, length));
+      this.field.set(this.state.length);
+      this.soon();
+    }
+
+    /* -- f along the step */
+
+    toX(length) {
+      return EDGE.left + (length / LONGEST) * (this.box.width - EDGE.left - EDGE.right);
+    }
+
+    drawPlot(context, width, height) {
+      this.box = { width };
+      const look = colours(this.place);
       const lengths = Array.from({ length: 161 }, (_, i) => (LONGEST * i) / 160);
-      const values = lengths.map((length) => now.ray.at(length / root));
+      const values = lengths.map((length) => this.at(length));
       const [low, high] = [Math.min(0, ...values), Math.max(0, ...values)];
-      const toY = (f) => height - EDGE.bottom - ((f - low) / (high - low || 1)) * (height - EDGE.top - EDGE.bottom);
-      const line = (points, style, thick) => {
+      const bottom = height - EDGE.bottom;
+      const toY = (f) => bottom - ((f - low) / (high - low || 1)) * (bottom - EDGE.top);
+      const line = (points, strokeStyle, lineWidth) => {
         context.beginPath();
-        points.forEach(([x, y]) => context.lineTo(x, y));
-        Object.assign(context, { strokeStyle: style, lineWidth: thick });
+        for (const [x, y] of points) context.lineTo(x, y);
+        Object.assign(context, { strokeStyle, lineWidth });
         context.stroke();
       };
-      Object.assign(context, { fillStyle: look.ink, font: "12px sans-serif", textAlign: "center" });
       line([[EDGE.left, toY(0)], [width - EDGE.right, toY(0)]], look.ink, 1);
-      for (let tick = 0; tick <= LONGEST; tick += 2) {
-        line([[toX(tick), height - EDGE.bottom], [toX(tick), height - EDGE.bottom + 4]], look.ink, 1);
-        context.fillText(String(tick), toX(tick), height - EDGE.bottom + 17);
-      }
-      context.fillText("length of the step × √d", (EDGE.left + width - EDGE.right) / 2, height - 5);
-      context.textAlign = "right";
-      context.fillText("0", EDGE.left - 6, toY(0) + 4);
-      for (const end of [low, high])
-        if (Math.abs(end) > 0.15 * (high - low)) context.fillText(say(end, 2), EDGE.left - 6, toY(end) + 4);
-      for (const kink of now.ray.kinks)
-        if (kink * root <= LONGEST)
-          line([[toX(kink * root), height - EDGE.bottom], [toX(kink * root), height - EDGE.bottom - 5]], look.faint, 1);
-      line(lengths.map((length, i) => [toX(length), toY(values[i])]), look.maximum, 2.2);
-      if (now.flip * root <= LONGEST) {
+      this.drawScales(context, { look, line, toY, bottom, low, high, width, height });
+      for (const kink of this.ray.kinks.map((t) => t * this.root))
+        if (kink <= LONGEST) line([[this.toX(kink), bottom], [this.toX(kink), bottom - 5]], look.faint, 1);
+      line(lengths.map((length, i) => [this.toX(length), toY(values[i])]), look.maximum, 2.2);
+      if (this.flip * this.root <= LONGEST) {
         context.beginPath();
-        context.arc(toX(now.flip * root), toY(0), 6, 0, 2 * Math.PI);
+        context.arc(this.toX(this.flip * this.root), toY(0), 6, 0, 2 * Math.PI);
         context.fillStyle = look.minimum;
         context.fill();
       }
-      handle.style.left = `${(100 * toX(state.length)) / width}%`;
-      handle.style.top = `${toY(now.ray.at(state.length / root))}px`;
-    } });
+      this.handle.style.left = `${(100 * this.toX(this.state.length)) / width}%`;
+      this.handle.style.top = `${toY(this.at(this.state.length))}px`;
+    }
 
-    const handle = element("div", { className: "handle", tabIndex: 0, role: "slider", "aria-label": "End of the step",
-                                    "aria-valuemin": 0, "aria-valuemax": LONGEST });
-    const go = (length) => {
-      state.length = Math.min(LONGEST, Math.max(0, length));
-      field.set(state.length);
-      soon();
-    };
-    drag(handle, (event) => {
-      const box = plot.canvas.getBoundingClientRect();
-      go((LONGEST * (event.clientX - box.left - EDGE.left)) / (ends.width - EDGE.left - EDGE.right));
-    });
-    handle.addEventListener("keydown", (event) => {
-      const by = { ArrowRight: 0.05, ArrowUp: 0.05, ArrowLeft: -0.05, ArrowDown: -0.05 }[event.key];
-      if (!by) return;
-      event.preventDefault();
-      go(state.length + by);
-    });
+    drawScales(context, { look, line, toY, bottom, low, high, width, height }) {
+      Object.assign(context, { fillStyle: look.ink, font: "12px sans-serif", textAlign: "center" });
+      for (let tick = 0; tick <= LONGEST; tick += 2) {
+        line([[this.toX(tick), bottom], [this.toX(tick), bottom + 4]], look.ink, 1);
+        context.fillText(String(tick), this.toX(tick), bottom + 17);
+      }
+      context.fillText("length of the step × √d", (EDGE.left + width - EDGE.right) / 2, height - 5);
+      context.textAlign = "right";
+      for (const end of [0, low, high])
+        if (end === 0 || Math.abs(end) > 0.15 * (high - low)) context.fillText(say(end, 2), EDGE.left - 6, toY(end) + 4);
+    }
 
-    const redraw = () => [after, step, plot].forEach((part) => part.redraw());
-    const frame = () => {
-      compute();
-      showDigit();
-      tell();
-      const f = say(now.ray.at(state.length / root));
-      handle.setAttribute("aria-valuenow", state.length.toFixed(2));
-      handle.setAttribute("aria-valuetext", `${say(state.length)} over √d, f = ${f}`);
-      plot.canvas.setAttribute("aria-label", `f falls from ${say(now.ray.f)} along the step; the sign changes at `
-        + `${Number.isFinite(now.flip) ? say(now.flip * root) : "no length"} over √d.`);
-      redraw();
-    };
-    const soon = eachFrame(frame);
+    makeHandle() {
+      const handle = element("div", { className: "handle", tabIndex: 0, role: "slider", "aria-label": "End of the step",
+                                      "aria-valuemin": 0, "aria-valuemax": LONGEST, "aria-valuenow": this.state.length });
+      drag(handle, (event) => {
+        const { left } = this.plot.canvas.getBoundingClientRect();
+        this.go((LONGEST * (event.clientX - left - EDGE.left)) / (this.box.width - EDGE.left - EDGE.right));
+      });
+      handle.addEventListener("keydown", (event) => {
+        const by = MOVES[event.key];
+        if (!by) return;
+        event.preventDefault();
+        this.go(this.state.length + by);
+      });
+      return handle;
+    }
 
-    const field = slider({ label: "step × √d", min: 0, max: LONGEST, step: 0.01, value: state.length,
-                           text: () => say(state.length),
-                           change: (length) => { state.length = length; soon(); } });
-    const controls = element("div", { className: "controls" },
-      choice({ label: "training", value: state.c0, options: nets.map(({ c0 }) => [c0, c0 ? `C0 = ${c0}` : "start"]),
-               change: (c0) => { state.c0 = c0; soon(); } }),
-      slider({ label: "image", min: 1, max: count, step: 1, value: state.image + 1,
-               change: (image) => { pick(image - 1); soon(); } }),
-      field,
-      element("div", { className: "acts" },
-        button("Step to the flip", () => Number.isFinite(now.flip) && go(Math.min(LONGEST, now.flip * root * 1.0001))),
-        button("Clear the digit", () => { greys.fill(0); soon(); }),
-        button("Image again", () => { pick(state.image); soon(); })));
-    const pane = (part, caption) => element("figure", {}, part, element("figcaption", {}, caption));
-    const key = element("p", { className: "key" },
-      "f is positive for a one and negative for a zero; images are divided by their norm. ",
-      element("span", { className: "minimum" }, "●"), " the exact flip; ticks: places where a unit switches. Draw on the "
-      + "digit with mouse or finger, or with the arrow keys and the space bar; drag the ring along the curve.");
-    const parts = [
-      element("div", { className: "panes" }, pane(board, "the digit"), pane(step.canvas, "the direction"),
-              pane(after.canvas, "after the step")),
-      element("div", { className: "columns wide" }, element("div", { className: "chart" }, plot.canvas, handle), controls),
-      ...words.parts, key,
-    ];
+    /* -- what stands on the page */
+
+    controls() {
+      const { state } = this;
+      this.field = slider({ label: "step × √d", min: 0, max: LONGEST, step: 0.01, value: state.length,
+                            text: () => say(state.length), change: (length) => { state.length = length; this.soon(); } });
+      return element("div", { className: "controls" },
+        choice({ label: "training", value: state.c0,
+                 options: this.nets.map(({ c0 }) => [c0, c0 ? `C0 = ${c0}` : "start"]),
+                 change: (c0) => { state.c0 = c0; this.soon(); } }),
+        slider({ label: "image", min: 1, max: this.images.length / this.given.d, step: 1, value: state.image + 1,
+                 change: (image) => { this.pick(image - 1); this.soon(); } }),
+        this.field,
+        element("div", { className: "acts" },
+          button("Step to the flip", () => Number.isFinite(this.flip) && this.go(this.flip * this.root * 1.0001)),
+          button("Clear the digit", () => { this.board.greys.fill(0); this.soon(); }),
+          button("Image again", () => { this.pick(state.image); this.soon(); })));
+    }
+
+    parts() {
+      const pane = (part, caption) => element("figure", {}, part, element("figcaption", {}, caption));
+      const key = element("p", { className: "key" },
+        "f is positive for a one and negative for a zero; images are divided by their norm. ",
+        element("span", { className: "minimum" }, "●"), " the exact flip; ticks: places where a unit switches. Draw on "
+        + "the digit with mouse or finger, or with the arrow keys and the space bar; drag the ring along the curve.");
+      return [
+        element("div", { className: "panes" }, pane(this.board.shown, "the digit"),
+                pane(this.direction.canvas, "the direction"), pane(this.after.canvas, "after the step")),
+        element("div", { className: "columns wide" },
+                element("div", { className: "chart" }, this.plot.canvas, this.handle), this.controls()),
+        ...this.words.parts, key,
+      ];
+    }
+  }
+
+  add("step", (given, place) => {
+    const picture = new Step(given, place);
     place.setAttribute("aria-label", "One step against a digit, to be moved");
-    compute();
-    const picture = {
-      state, frame, get greys() { return [...greys]; }, get f() { return now.ray.f; }, get flip() { return now.flip; },
-      get slope() { return now.ray.slope; }, at: (length) => now.ray.at(length / root),
-    };
-    return { parts, redraw: frame, picture };
-  };
-
-  add("step", build);
+    return { parts: picture.parts(), redraw: () => picture.frame(), picture };
+  });
 })();
