@@ -68,7 +68,9 @@ def agrees(page, nets):
     assert shown == pytest.approx(flip, **CLOSE) if math.isfinite(flip) else shown is None
     lengths = [0.0, 0.5, 1.7, state(page)["length"], 8.0]
     expected = f.sign() * along(net, x, torch.tensor(lengths, dtype=torch.float64) / one_step.D**0.5)
-    assert pictures.numbers(page, "arguments[0].map((length) => picture.at(length))", lengths) == pytest.approx(expected.tolist(), **CLOSE)
+    assert pictures.numbers(page, "arguments[0].map((length) => picture.at(length))", lengths) == pytest.approx(
+        expected.tolist(), **CLOSE
+    )
 
 
 def test_it_starts_with_the_books_numbers(picture, nets):

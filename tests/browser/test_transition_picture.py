@@ -59,7 +59,9 @@ def agrees(page, points):
     law = Transition(now["gain"], now["stiffness"])
     here = pictures.numbers(page, "picture.budget(picture.state.c0, picture.state.d)")
     assert here == pytest.approx(float(law.budget(now["c0"], now["d"])), **CLOSE)
-    assert pictures.numbers(page, "picture.foreseen()") == pytest.approx(law.budget(points.c0, points.d), **CLOSE)
+    assert pictures.numbers(page, "picture.points.map((p) => picture.foreseen(p))") == pytest.approx(
+        law.budget(points.c0, points.d), **CLOSE
+    )
     back = pictures.numbers(page, "picture.c0Of(arguments[0], picture.state.d)", here)
     assert back == pytest.approx(float(law.c0(here, now["d"])), **CLOSE)
 

@@ -10,7 +10,10 @@
   const TICKS = { d: [25, 50, 100, 200, 400, 784], c0: [2, 5, 10, 20, 40], budget: [0.05, 0.1, 0.2, 0.4] };
   const NAMES = { d: "dimension d", c0: "C0 = V√m", budget: "R50, the budget that halves robust accuracy",
                   law: "R* of the law" };
-  const VIEWS = { d: ["d", "C0"], c0: ["c0", "d"], law: ["law", ""] };
+  const VIEWS = { d: "d", c0: "C0", law: "law" };
+  const FAMILIES = { d: [5, 10, 20, 40], c0: [49, 100, 196, 400], law: [] }; // thin curves: of C0, of d
+  const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
+  const INSET = { width: 260, height: 110 };
   const SHAPES = {
     left: (r) => `M${-r},0A${r},${r} 0 1 0 ${r},0A${r},${r} 0 1 0 ${-r},0Z`,
     right: (r) => `M${-r},${-r}H${r}V${r}H${-r}Z`,
@@ -30,251 +33,302 @@
   };
   const clamp = (value, [low, high]) => Math.min(high, Math.max(low, value));
 
-  const build = (given, place) => {
-    const state = { ...given.start, ...given.law, point: -1 };
-    const root = document.querySelector("script[src*='movable/transition.js']").src.replace(/[^/]*$/, "");
-    const words = result();
+  const text = (x, y, words, anchor = "middle") => {
+    const made = shape("text", { x, y, "text-anchor": anchor });
+    made.textContent = words;
+    return made;
+  };
+  const path = (points) => points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(2)},${y.toFixed(2)}`).join("");
+  const log = (value, [low, high]) => Math.log(value / low) / Math.log(high / low);
+  const along = ([low, high], part) => low * (high / low) ** clamp(part, [0, 1]);
 
-    const budget = (c0, d) => (state.gain * c0) / (Math.sqrt(d / 2) + state.stiffness * c0);
-    const c0Of = (R, d) => {
-      const left = state.gain - state.stiffness * R;
+  /* The picture: `state` is what a reader chose; every point is a link to its trials */
+  class Transition {
+    constructor(given, place) {
+      Object.assign(this, { given, place, points: given.points, state: { ...given.start, ...given.law, point: -1 },
+                            size: { width: 0, height: 0 } });
+      this.root = document.querySelector("script[src*='movable/transition.js']").src.replace(/[^/]*$/, "");
+      this.words = result();
+      this.soon = eachFrame(() => this.frame());
+      this.plot = shape("svg", { role: "group", class: "plot", "aria-label": "Measured thresholds, each a link to its trials" });
+      this.axes = shape("g", { class: "axes", "aria-hidden": "true" });
+      this.thin = FAMILIES.d.map(() => shape("path", { class: "other" }));
+      this.labels = shape("g", { "aria-hidden": "true" });
+      this.curve = shape("path", { class: "law" });
+      this.dots = given.points.map((point, i) => this.makeDot(point, i));
+      this.plot.append(this.axes, ...this.thin, this.labels, this.curve, ...this.dots);
+      this.plot.addEventListener("keydown", (event) => this.next(event));
+      this.about = element("p", { className: "about" });
+      this.inset = shape("svg", { class: "inset", role: "img" });
+      this.handle = this.makeHandle();
+      new ResizeObserver(() => this.draw()).observe(this.plot);
+    }
+
+    /* -- the law */
+
+    budget(c0, d) {
+      return (this.state.gain * c0) / (Math.sqrt(d / 2) + this.state.stiffness * c0);
+    }
+
+    c0Of(R, d) {
+      const left = this.state.gain - this.state.stiffness * R;
       return left > 0 ? (R * Math.sqrt(d / 2)) / left : Infinity;
-    };
-    const foreseen = (point) => budget(point.c0, point.d);
-    const ratios = () => given.points.map((point) => point.budget / foreseen(point));
+    }
 
-    /* the drawing: axes, curves, points, each a link to its trials */
-    const plot = shape("svg", { role: "group", class: "plot" });
-    const axes = shape("g", { class: "axes", "aria-hidden": "true" });
-    const others = [0, 1, 2, 3].map(() => shape("path", { class: "other" }));
-    const labels = shape("g", { "aria-hidden": "true" });
-    const curve = shape("path", { class: "law" });
-    const dots = given.points.map((point, i) => {
-      const link = shape("a", { href: root + point.trials, tabindex: i ? -1 : 0, class: `dot ${point.panel}` });
-      link.append(shape("circle", { r: 12, class: "reach" }), shape("path", { d: SHAPES[point.panel](4.2) }));
-      link.addEventListener("pointerenter", () => choose(i));
-      link.addEventListener("focus", () => choose(i));
-      return link;
-    });
-    plot.append(axes, ...others, labels, curve, ...dots);
+    dOf(R, c0) {
+      return 2 * Math.max(0, (this.state.gain * c0) / R - this.state.stiffness * c0) ** 2;
+    }
 
-    const size = { width: 0, height: 0 };
-    const log = (value, [low, high]) => Math.log(value / low) / Math.log(high / low);
-    const toX = (value, range) => EDGE.left + log(value, range) * (size.width - EDGE.left - EDGE.right);
-    const toY = (value) =>
-      size.height - EDGE.bottom - log(value, RANGE.budget) * (size.height - EDGE.top - EDGE.bottom);
-    const across = () => (state.view === "law" ? RANGE.budget : RANGE[state.view]);
-    const xOf = (point) => (state.view === "law" ? foreseen(point) : point[state.view]);
-    const place2 = (point) => [toX(clamp(xOf(point), across()), across()), toY(point.budget)];
-    const steps = (range) => Array.from({ length: 61 }, (_, i) => range[0] * (range[1] / range[0]) ** (i / 60));
-    const lawAt = (x, other) =>
-      state.view === "law" ? x : state.view === "d" ? budget(other, x) : budget(x, other);
-    const line = (other) => steps(across())
-      .map((x) => [x, lawAt(x, other)]).filter(([, y]) => y >= RANGE.budget[0] && y <= RANGE.budget[1])
-      .map(([x, y], i) => `${i ? "L" : "M"}${toX(x, across()).toFixed(2)},${toY(y).toFixed(2)}`).join("");
+    foreseen(point) {
+      return this.budget(point.c0, point.d);
+    }
 
-    const text = (x, y, words, anchor = "middle") => {
-      const made = shape("text", { x, y, "text-anchor": anchor });
-      made.textContent = words;
-      return made;
-    };
-    const drawAxes = () => {
-      const bottom = size.height - EDGE.bottom;
-      const ticks = TICKS[state.view === "law" ? "budget" : state.view];
-      axes.replaceChildren(
-        shape("rect", { x: EDGE.left, y: EDGE.top, width: size.width - EDGE.left - EDGE.right,
-                        height: bottom - EDGE.top }),
-        ...ticks.flatMap((tick) => [
-          shape("line", { x1: toX(tick, across()), x2: toX(tick, across()), y1: EDGE.top, y2: bottom }),
-          text(toX(tick, across()), bottom + 17, String(tick))]),
-        ...TICKS.budget.flatMap((tick) => [
-          shape("line", { x1: EDGE.left, x2: size.width - EDGE.right, y1: toY(tick), y2: toY(tick) }),
-          text(EDGE.left - 6, toY(tick) + 4, String(tick), "end")]),
-        text((EDGE.left + size.width - EDGE.right) / 2, size.height - 6, NAMES[state.view]),
-        text(4, 15, NAMES.budget, "start"));
-    };
+    /* R* over what is across, with C0 or d held */
+    lawAt(x, held) {
+      return { law: x, d: this.budget(held, x), c0: this.budget(x, held) }[this.state.view];
+    }
 
-    /* the name of a thin curve, where it comes into sight */
-    const nameOf = (family, fixed) => {
-      const inside = (x) => lawAt(x, family) <= RANGE.budget[1] && lawAt(x, family) >= RANGE.budget[0];
-      const x = steps(across()).find(inside);
-      if (x === undefined) return [];
-      const y = toY(lawAt(x, family));
-      const low = state.view === "c0" || y < EDGE.top + 18;
-      const made = text(toX(x, across()) + 4, y + (low ? 16 : -5), `${fixed === "d" ? "d" : "C0"} = ${family}`, "start");
-      made.setAttribute("class", "name");
-      return [made];
-    };
-
-    const draw = () => {
-      size.width = plot.clientWidth;
-      if (!size.width) return;
-      size.height = Math.round(Math.min(380, 0.8 * size.width));
-      set(plot, { viewBox: `0 0 ${size.width} ${size.height}`, height: size.height });
-      drawAxes();
-      const families = state.view === "d" ? [5, 10, 20, 40] : [49, 100, 196, 400];
-      others.forEach((other, i) => set(other, { d: state.view === "law" ? "" : line(families[i]) }));
-      const fixed = state.view === "d" ? "c0" : "d";
-      labels.replaceChildren(...(state.view === "law" ? [] : families).flatMap((family) => nameOf(family, fixed)));
-      set(curve, { d: line(state[fixed]) });
-      dots.forEach((dot, i) => {
-        const point = given.points[i];
-        const apart = Math.max(point[fixed] / state[fixed], state[fixed] / point[fixed]);
-        dot.setAttribute("transform", `translate(${place2(point).map((c) => c.toFixed(2))})`);
-        dot.classList.toggle("near", state.view === "law" || apart <= NEAR);
-        dot.classList.toggle("chosen", i === state.point);
-      });
-      const here = Math.min(RANGE.budget[1], Math.max(RANGE.budget[0], budget(state.c0, state.d)));
-      const x = state.view === "law" ? here : state[state.view];
-      handle.style.left = `${toX(x, across())}px`;
-      handle.style.top = `${toY(here)}px`;
-    };
-
-    const nameDots = () => dots.forEach((dot, i) => {
-      const { panel, d, c0, seed } = given.points[i];
-      dot.setAttribute("aria-label", `${given.panels[panel]}, d = ${d}, C0 = ${say(c0)}, seed ${seed}: R50 = `
-        + `${say(given.points[i].budget)}, the law ${say(foreseen(given.points[i]))}; its stored trials`);
-    });
-
-    const tell = () => {
-      const off = ratios().map((ratio) => Math.abs(Math.log(ratio))).sort((a, b) => a - b);
+    tell() {
+      const { d, c0 } = this.state;
+      const off = this.points.map((point) => Math.abs(Math.log(point.budget / this.foreseen(point)))).sort((a, b) => a - b);
       const percent = (value) => `${Math.round(100 * (Math.exp(value) - 1))}%`;
-      words.tell(`At d = ${say(state.d)} and C0 = ${say(state.c0)} the law has R* = ${say(budget(state.c0, state.d))}. `
-        + `Half of the ${off.length} measured thresholds lie within ${percent(off[(off.length - 1) >> 1])} of the law, all `
-        + `within ${percent(off[off.length - 1])}.`);
-    };
+      this.words.tell(`At d = ${say(d)} and C0 = ${say(c0)} the law has R* = ${say(this.budget(c0, d))}. Half of the `
+        + `${off.length} measured thresholds lie within ${percent(off[(off.length - 1) >> 1])} of the law, all within `
+        + `${percent(off[off.length - 1])}.`);
+    }
 
-    /* what a point says: its numbers, and robust accuracy along its trials */
-    const about = element("p", { className: "about" });
-    const inset = shape("svg", { class: "inset", role: "img" });
-    const choose = (i) => {
-      if (state.point >= 0) dots[state.point].setAttribute("tabindex", -1);
-      else dots[0].setAttribute("tabindex", -1);
-      state.point = i;
-      dots[i].setAttribute("tabindex", 0);
-      show();
-      draw();
-    };
-    const show = () => {
-      const point = given.points[Math.max(0, state.point)];
-      const link = element("a", { href: root + point.trials }, `${point.at.length} stored trials`);
-      about.replaceChildren(
-        `${given.panels[point.panel]}: d = ${point.d}, m = ${point.m}, C0 = ${say(point.c0)}, seed ${point.seed}. `
-        + `Measured R50 = ${say(point.budget)}, law ${say(foreseen(point))}. `, link, ".");
-      const [width, height] = [260, 110];
-      const [low, high] = [point.at[0], point.at[point.at.length - 1]];
-      const x = (value) => 34 + (Math.log(value / low) / Math.log(high / low)) * (width - 46);
-      const y = (share) => height - 30 - share * (height - 40);
-      const law = point.along === "budget" ? foreseen(point) : c0Of(point.budget, point.d);
-      const half = point.along === "budget" ? point.budget : point.c0;
-      const upright = (value, kind) => shape("line", { x1: x(value), x2: x(value), y1: y(0), y2: y(1), class: kind });
-      set(inset, { viewBox: `0 0 ${width} ${height}`, "aria-label":
-        `Robust accuracy of these trials falls from ${say(Math.max(...point.worst))} to ${say(Math.min(...point.worst))}`
-        + ` and is one half at ${say(half)}; the law has ${say(law)}.` });
-      inset.replaceChildren(
-        shape("rect", { x: 34, y: y(1), width: width - 46, height: y(0) - y(1) }),
-        ...[0, 0.5, 1].map((share) => text(30, y(share) + 4, String(share), "end")),
-        ...(law >= low && law <= high ? [upright(law, "law")] : []), upright(half, "half"),
-        shape("path", { class: "curve",
-          d: point.at.map((at, i) => `${i ? "L" : "M"}${x(at).toFixed(1)},${y(point.worst[i]).toFixed(1)}`).join("") }),
-        ...point.at.map((at, i) => shape("circle", { cx: x(at), cy: y(point.worst[i]), r: 3 })),
-        text(34, height - 14, say(low), "start"), text(width - 12, height - 14, say(high), "end"),
-        text((34 + width - 12) / 2, height - 3, point.along === "budget" ? "budget R" : "C0 = V√m"));
-    };
+    frame() {
+      this.dots.forEach((dot, i) => {
+        const { panel, d, c0, seed, budget } = this.points[i];
+        dot.setAttribute("aria-label", `${this.given.panels[panel]}, d = ${d}, C0 = ${say(c0)}, seed ${seed}: R50 = `
+          + `${say(budget)}, the law ${say(this.foreseen(this.points[i]))}; its stored trials`);
+      });
+      const { d, c0 } = this.state;
+      this.handle.setAttribute("aria-valuenow", this.budget(c0, d).toFixed(3));
+      this.handle.setAttribute("aria-valuetext", `d = ${say(d)}, C0 = ${say(c0)}, R* = ${say(this.budget(c0, d))}`);
+      this.draw();
+      this.show();
+      this.tell();
+    }
 
-    const frame = () => {
-      nameDots();
-      draw();
-      show();
-      tell();
-    };
-    const soon = eachFrame(frame);
+    /* -- the chart */
 
-    const fields = {};
-    const logSlider = (label, name, range) => slider({
-      label, min: Math.log10(range[0]), max: Math.log10(range[1]), step: 0.005, value: Math.log10(state[name]),
-      text: () => say(state[name]), change: (at) => { state[name] = Number((10 ** at).toPrecision(3)); soon(); },
-    });
-    fields.d = logSlider("dimension d", "d", RANGE.d);
-    fields.c0 = logSlider("C0", "c0", RANGE.c0);
-    fields.gain = slider({ label: "gain g", min: 0.05, max: 0.5, step: 0.002, value: state.gain, text: () => say(state.gain),
-                           change: (value) => { state.gain = value; soon(); } });
-    fields.stiffness = slider({ label: "stiffness s", min: 0, max: 1, step: 0.005, value: state.stiffness,
-                                text: () => say(state.stiffness), change: (value) => { state.stiffness = value; soon(); } });
-    const fitted = button("Fitted constants", () => {
-      Object.assign(state, given.law);
-      fields.gain.set(state.gain);
-      fields.stiffness.set(state.stiffness);
-      soon();
-    });
+    get across() {
+      return this.state.view === "law" ? RANGE.budget : RANGE[this.state.view];
+    }
 
-    /* the ring moves along and across the law */
-    const moveTo = (d, c0) => {
-      state.d = clamp(d, RANGE.d);
-      state.c0 = clamp(c0, RANGE.c0);
-      fields.d.set(Math.log10(state.d));
-      fields.c0.set(Math.log10(state.c0));
-      handle.setAttribute("aria-valuenow", budget(state.c0, state.d).toFixed(3));
-      handle.setAttribute("aria-valuetext",
-        `d = ${say(state.d)}, C0 = ${say(state.c0)}, R* = ${say(budget(state.c0, state.d))}`);
-      soon();
-    };
-    const handle = element("div", { className: "handle", tabIndex: 0, role: "slider", "aria-label": "Place on the law",
-                                    "aria-valuemin": 0, "aria-valuemax": 1 });
-    drag(handle, (event) => {
-      const box = plot.getBoundingClientRect();
-      const part = (event.clientX - box.left - EDGE.left) / (size.width - EDGE.left - EDGE.right);
-      const up = (size.height - EDGE.bottom - (event.clientY - box.top)) / (size.height - EDGE.top - EDGE.bottom);
-      const of = (range, at) => range[0] * (range[1] / range[0]) ** clamp(at, [0, 1]);
-      const R = of(RANGE.budget, up);
-      if (state.view === "d") moveTo(of(RANGE.d, part), c0Of(R, of(RANGE.d, part)));
-      else if (state.view === "c0") {
-        const c0 = of(RANGE.c0, part);
-        moveTo(2 * Math.max(0, (state.gain * c0) / R - state.stiffness * c0) ** 2, c0);
-      } else moveTo(state.d, c0Of(of(RANGE.budget, part), state.d));
-    });
-    const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
-    handle.addEventListener("keydown", (event) => {
-      const [right, up] = KEYS[event.key] ?? [];
-      if (right === undefined) return;
-      event.preventDefault();
-      const [first, second] = [1.05 ** right, 1.05 ** up];
-      if (state.view === "c0") moveTo(state.d / second, state.c0 * first);
-      else moveTo(state.d * (state.view === "d" ? first : 1), state.c0 * second * (state.view === "law" ? first : 1));
-    });
-    plot.addEventListener("keydown", (event) => {
+    toX(value) {
+      return EDGE.left + log(value, this.across) * (this.size.width - EDGE.left - EDGE.right);
+    }
+
+    toY(value) {
+      return this.size.height - EDGE.bottom - log(value, RANGE.budget) * (this.size.height - EDGE.top - EDGE.bottom);
+    }
+
+    /* The curve with C0 or d held, where it is in sight */
+    line(held) {
+      const [low, high] = RANGE.budget;
+      return Array.from({ length: 61 }, (_, i) => along(this.across, i / 60))
+        .map((x) => [x, this.lawAt(x, held)]).filter(([, y]) => y >= low && y <= high)
+        .map(([x, y]) => [this.toX(x), this.toY(y)]);
+    }
+
+    draw() {
+      const width = this.plot.clientWidth;
+      if (!width) return;
+      this.size = { width, height: Math.round(Math.min(380, 0.8 * width)) };
+      set(this.plot, { viewBox: `0 0 ${width} ${this.size.height}`, height: this.size.height });
+      const { view, point: chosen, d, c0 } = this.state;
+      this.drawAxes();
+      this.drawThin();
+      const held = view === "d" ? "c0" : "d";
+      set(this.curve, { d: path(this.line(this.state[held])) });
+      this.dots.forEach((dot, i) => {
+        const point = this.points[i];
+        const x = clamp(view === "law" ? this.foreseen(point) : point[view], this.across);
+        const apart = Math.max(point[held] / this.state[held], this.state[held] / point[held]);
+        dot.setAttribute("transform", `translate(${this.toX(x).toFixed(2)},${this.toY(point.budget).toFixed(2)})`);
+        dot.classList.toggle("near", view === "law" || apart <= NEAR);
+        dot.classList.toggle("chosen", i === chosen);
+      });
+      const here = clamp(this.budget(c0, d), RANGE.budget);
+      this.handle.style.left = `${this.toX(view === "law" ? here : this.state[view])}px`;
+      this.handle.style.top = `${this.toY(here)}px`;
+    }
+
+    drawAxes() {
+      const { width, height } = this.size;
+      const [bottom, right] = [height - EDGE.bottom, width - EDGE.right];
+      const { view } = this.state;
+      this.axes.replaceChildren(
+        shape("rect", { x: EDGE.left, y: EDGE.top, width: right - EDGE.left, height: bottom - EDGE.top }),
+        ...TICKS[view === "law" ? "budget" : view].flatMap((tick) => [
+          shape("line", { x1: this.toX(tick), x2: this.toX(tick), y1: EDGE.top, y2: bottom }),
+          text(this.toX(tick), bottom + 17, String(tick))]),
+        ...TICKS.budget.flatMap((tick) => [
+          shape("line", { x1: EDGE.left, x2: right, y1: this.toY(tick), y2: this.toY(tick) }),
+          text(EDGE.left - 6, this.toY(tick) + 4, String(tick), "end")]),
+        text((EDGE.left + right) / 2, height - 6, NAMES[view]),
+        text(4, 15, NAMES.budget, "start"));
+    }
+
+    /* The thin curves, each with its name where it comes into sight */
+    drawThin() {
+      const { view } = this.state;
+      this.labels.replaceChildren();
+      this.thin.forEach((curve, i) => {
+        const family = FAMILIES[view][i];
+        const places = family ? this.line(family) : [];
+        set(curve, { d: path(places) });
+        if (!places.length) return;
+        const [x, y] = places[0];
+        const below = view === "c0" || y < EDGE.top + 18;
+        const name = text(x + 4, y + (below ? 16 : -5), `${view === "d" ? "C0" : "d"} = ${family}`, "start");
+        name.setAttribute("class", "name");
+        this.labels.append(name);
+      });
+    }
+
+    /* -- points and the trials behind them */
+
+    makeDot(point, i) {
+      const dot = shape("a", { href: this.root + point.trials, tabindex: i ? -1 : 0, class: `dot ${point.panel}` });
+      dot.append(shape("circle", { r: 12, class: "reach" }), shape("path", { d: SHAPES[point.panel](4.2) }));
+      for (const event of ["pointerenter", "focus"]) dot.addEventListener(event, () => this.choose(i));
+      return dot;
+    }
+
+    choose(i) {
+      this.dots[Math.max(0, this.state.point)].setAttribute("tabindex", -1);
+      this.dots[i].setAttribute("tabindex", 0);
+      this.state.point = i;
+      this.show();
+      this.draw();
+    }
+
+    next(event) {
       const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
       if (!step || !event.target.closest(".dot")) return;
       event.preventDefault();
-      dots[(Math.max(0, state.point) + step + dots.length) % dots.length].focus();
-    });
+      const count = this.dots.length;
+      this.dots[(Math.max(0, this.state.point) + step + count) % count].focus();
+    }
 
-    const views = choice({
-      label: "across", value: state.view, options: Object.keys(VIEWS).map((view) =>
-        [view, { d: "d", c0: "C0", law: "law" }[view]]),
-      change: (view) => { state.view = view; soon(); },
-    });
-    const key = element("p", { className: "key" }, "Points are thresholds of one seed: ",
-      ...Object.entries(given.panels).flatMap(([panel, name]) => {
+    show() {
+      const point = this.points[Math.max(0, this.state.point)];
+      this.about.replaceChildren(
+        `${this.given.panels[point.panel]}: d = ${point.d}, m = ${point.m}, C0 = ${say(point.c0)}, seed ${point.seed}. `
+        + `Measured R50 = ${say(point.budget)}, law ${say(this.foreseen(point))}. `,
+        element("a", { href: this.root + point.trials }, `${point.at.length} stored trials`), ".");
+      this.drawInset(point);
+    }
+
+    /* Robust accuracy along the trials of a point, with the threshold and the law's */
+    drawInset({ at, worst, along: axis, budget, c0, d }) {
+      const { width, height } = INSET;
+      const ends = [at[0], at[at.length - 1]];
+      const x = (value) => 34 + log(value, ends) * (width - 46);
+      const y = (share) => height - 30 - share * (height - 40);
+      const upright = (value, kind) => shape("line", { x1: x(value), x2: x(value), y1: y(0), y2: y(1), class: kind });
+      const [half, law] = axis === "budget" ? [budget, this.budget(c0, d)] : [c0, this.c0Of(budget, d)];
+      set(this.inset, { viewBox: `0 0 ${width} ${height}`, "aria-label":
+        `Robust accuracy of these trials goes from ${say(worst[0])} to ${say(worst[worst.length - 1])} and is one half at `
+        + `${say(half)}; the law has ${say(law)}.` });
+      this.inset.replaceChildren(
+        shape("rect", { x: 34, y: y(1), width: width - 46, height: y(0) - y(1) }),
+        ...[0, 0.5, 1].map((share) => text(30, y(share) + 4, String(share), "end")),
+        ...(law >= ends[0] && law <= ends[1] ? [upright(law, "law")] : []), upright(half, "half"),
+        shape("path", { class: "curve", d: path(at.map((value, i) => [x(value), y(worst[i])])) }),
+        ...at.map((value, i) => shape("circle", { cx: x(value), cy: y(worst[i]), r: 3 })),
+        text(34, height - 14, say(ends[0]), "start"), text(width - 12, height - 14, say(ends[1]), "end"),
+        text((34 + width - 12) / 2, height - 3, axis === "budget" ? "budget R" : "C0 = V√m"));
+    }
+
+    /* -- the ring, which moves along and across the law */
+
+    moveTo(d, c0) {
+      Object.assign(this.state, { d: clamp(d, RANGE.d), c0: clamp(c0, RANGE.c0) });
+      for (const name of ["d", "c0"]) this.fields[name].set(Math.log10(this.state[name]));
+      this.soon();
+    }
+
+    follow(event) {
+      const { left, top } = this.plot.getBoundingClientRect();
+      const part = (event.clientX - left - EDGE.left) / (this.size.width - EDGE.left - EDGE.right);
+      const up = (this.size.height - EDGE.bottom - (event.clientY - top)) / (this.size.height - EDGE.top - EDGE.bottom);
+      const [x, R] = [along(this.across, part), along(RANGE.budget, up)];
+      if (this.state.view === "d") this.moveTo(x, this.c0Of(R, x));
+      else if (this.state.view === "c0") this.moveTo(this.dOf(R, x), x);
+      else this.moveTo(this.state.d, this.c0Of(x, this.state.d));
+    }
+
+    makeHandle() {
+      const handle = element("div", { className: "handle", tabIndex: 0, role: "slider", "aria-label": "Place on the law",
+                                      "aria-valuemin": 0, "aria-valuemax": 1, "aria-valuenow": 0 });
+      drag(handle, (event) => this.follow(event));
+      handle.addEventListener("keydown", (event) => {
+        if (!(event.key in KEYS)) return;
+        event.preventDefault();
+        const [right, up] = KEYS[event.key].map((step) => 1.05 ** step);
+        const { view, d, c0 } = this.state;
+        if (view === "c0") this.moveTo(d / up, c0 * right);
+        else this.moveTo(view === "d" ? d * right : d, c0 * up * (view === "law" ? right : 1));
+      });
+      return handle;
+    }
+
+    /* -- what stands on the page */
+
+    controls() {
+      const { state } = this;
+      const field = (label, name, { min, max, step }, value, change) =>
+        slider({ label, min, max, step, value, text: () => say(state[name]),
+                 change: (to) => { state[name] = change(to); this.soon(); } });
+      const logarithmic = (label, name) => {
+        const [min, max] = RANGE[name].map(Math.log10);
+        return field(label, name, { min, max, step: 0.005 }, Math.log10(state[name]), (at) => Number((10 ** at).toPrecision(3)));
+      };
+      this.fields = {
+        d: logarithmic("dimension d", "d"),
+        c0: logarithmic("C0", "c0"),
+        gain: field("gain g", "gain", { min: 0.05, max: 0.5, step: 0.002 }, state.gain, Number),
+        stiffness: field("stiffness s", "stiffness", { min: 0, max: 1, step: 0.005 }, state.stiffness, Number),
+      };
+      const views = choice({ label: "across", value: state.view, options: Object.entries(VIEWS),
+                             change: (view) => { state.view = view; this.soon(); } });
+      return element("div", { className: "controls" }, views, ...Object.values(this.fields),
+                     element("div", { className: "acts" }, button("Fitted constants", () => this.fitAgain())));
+    }
+
+    fitAgain() {
+      Object.assign(this.state, this.given.law);
+      for (const name of Object.keys(this.given.law)) this.fields[name].set(this.state[name]);
+      this.soon();
+    }
+
+    key() {
+      const signs = Object.entries(this.given.panels).flatMap(([panel, name], i, all) => {
         const sign = shape("svg", { viewBox: "-7 -7 14 14", width: 14, height: 14, class: panel, "aria-hidden": "true" });
         sign.append(shape("path", { d: SHAPES[panel](4.2) }));
-        return [sign, ` ${name}${panel === "plane" ? ". " : ", "}`];
-      }),
-      "The thick line is the law at the ring; drag the ring, or focus it and use the arrow keys. Point at a point, or go "
-      + "from one to the next with the arrow keys, for its trials.");
-    place.setAttribute("aria-label", "The law of the transition, to be moved");
-    plot.setAttribute("aria-label", "Measured thresholds, each a link to its trials");
-    new ResizeObserver(draw).observe(plot);
-    const parts = [
-      element("div", { className: "columns wide" }, element("div", { className: "chart" }, plot, handle),
-              element("div", {}, element("div", { className: "controls" }, views, ...Object.values(fields),
-                                         element("div", { className: "acts" }, fitted)), about, inset)),
-      ...words.parts, key,
-    ];
-    const picture = { state, frame, budget, c0Of, foreseen: () => given.points.map(foreseen), ratios, points: given.points };
-    handle.setAttribute("aria-valuenow", budget(state.c0, state.d).toFixed(3));
-    return { parts, redraw: frame, picture };
-  };
+        return [sign, ` ${name}${i < all.length - 1 ? ", " : ". "}`];
+      });
+      return element("p", { className: "key" }, "Points are thresholds of one seed: ", ...signs,
+        "The thick line is the law at the ring; drag the ring, or focus it and use the arrow keys. Point at a point, or go "
+        + "from one to the next with the arrow keys, for its trials.");
+    }
 
-  add("transition", build);
+    parts() {
+      return [
+        element("div", { className: "columns wide" }, element("div", { className: "chart" }, this.plot, this.handle),
+                element("div", {}, this.controls(), this.about, this.inset)),
+        ...this.words.parts, this.key(),
+      ];
+    }
+  }
+
+  add("transition", (given, place) => {
+    const picture = new Transition(given, place);
+    place.setAttribute("aria-label", "The law of the transition, to be moved");
+    return { parts: picture.parts(), redraw: () => picture.frame(), picture };
+  });
 })();
