@@ -183,7 +183,8 @@
         if (!places.length) return;
         const [x, y] = places[0];
         const below = view === "c0" || y < EDGE.top + 18;
-        const name = text(x + 4, y + (below ? 16 : -5), `${view === "d" ? "C0" : "d"} = ${family}`, "start");
+        const height = Math.min(this.size.height - EDGE.bottom - 4, y + (below ? 12 : -5));
+        const name = text(x + (view === "c0" ? 12 : 4), height, `${view === "d" ? "C0" : "d"} = ${family}`, "start");
         name.setAttribute("class", "name");
         this.labels.append(name);
       });
