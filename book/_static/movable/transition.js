@@ -6,7 +6,7 @@
   const { add, button, choice, drag, eachFrame, element, result, say, slider } = window.advnbMovable;
 
   const SVG = "http://www.w3.org/2000/svg";
-  const RANGE = { d: [20, 950], c0: [1.5, 60], budget: [0.035, 0.7] };
+  const RANGE = { d: [20, 950], c0: [1.5, 60], budget: [0.025, 0.7] };
   const TICKS = { d: [25, 50, 100, 200, 400, 784], c0: [2, 5, 10, 20, 40], budget: [0.05, 0.1, 0.2, 0.4] };
   const NAMES = { d: "dimension d", c0: "C0 = V√m", budget: "R50, the budget that halves robust accuracy",
                   law: "R* of the law" };
