@@ -86,19 +86,22 @@ class CirclePoints:
 
 
 def prominences(values: ArrayLike) -> NDArray[np.float64]:
-    """Return how far a periodic function rises around each of its local minima, as shares of its range, descending.
+    """Return how far a periodic function rises around each of its local minima, as shares of its range, shape (k,).
 
     ``values`` (k,) are samples in order of the angle; between critical points a function is monotone, so that their
     values are all it takes. The prominence of a minimum is the height of the lower of the two passes that separate it
-    from deeper ones, above it; that of the deepest is the whole range, a share of 1. Raised for a constant.
+    from deeper ones, above it; that of the deepest is the whole range, a share of 1. It is 0 at samples that are no
+    minima. Raised for a constant.
     """
     sample = np.asarray(values, float)
     low, high = sample.min(), sample.max()
     if not low < high:
         raise ValueError(f"values must not all be equal: a constant has no minima; got {len(sample)} times {low:g}")
-    turned = np.roll(sample, -int(sample.argmax()))
-    _, found = find_peaks(-np.append(turned, high), prominence=0)
-    return np.sort(found["prominences"] / (high - low))[::-1]
+    top = int(sample.argmax())
+    where, found = find_peaks(-np.append(np.roll(sample, -top), high), prominence=0)
+    shares = np.zeros(len(sample))
+    shares[(where + top) % len(sample)] = found["prominences"] / (high - low)
+    return shares
 
 
 def at_angle(problem: Problem, theta: Tensor) -> Tensor:

@@ -6,11 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.figure import Figure
 from scipy import stats
 
 from advnb.balls import Linf
+from advnb.book import figures
 from advnb.data import load
 from advnb.papers import dynamics
+from advnb.papers.dynamics import restarts
 from advnb.papers.dynamics.restarts import estimate, networks, trials
 
 F64 = torch.float64
@@ -176,3 +179,57 @@ def test_rows_by_image_are_in_the_order_of_the_lists():
     assert len(rows) == 8 and rows["clean"].tolist() == [True, False] * 4
     assert (last["eps"], last["rule"], last["image"], last["fooled"]) == (0.2, "quarter", 1, 7)
     assert rows.query("eps == 0.2 and rule == 'madry'")["fooled"].tolist() == [4, 5]
+
+
+# drawings and tables
+
+
+@pytest.fixture
+def ax():
+    with figures.style():
+        yield Figure().subplots()
+
+
+@pytest.fixture(scope="module")
+def basins():
+    """Two networks of which one has p = 1 and the other p = 1/4 at radius 10, by hand."""
+    shares = {1.0: (200, 200), 10.0: (200, 50)}
+    rows = [
+        {"d": 2, "m": 16, "scale": 1.0, "eps": eps, "seed": seed,
+         **{f"{rule}{end}": np.array([0, 0, 0, wins]) for rule in trials.RULES for end in ("", "_tenth")}}
+        for eps, both in shares.items() for seed, wins in enumerate(both)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_shares_are_drawn_with_their_mean_over_networks(ax, basins):
+    (curve,) = restarts.draw_shares(ax, restarts.longest(basins), "scale", "‖x‖ =")
+    assert curve.lines[0].get_ydata().tolist() == [1.0, 0.625] and curve.get_label() == "‖x‖ = 1"
+
+
+def test_steps_have_a_curve_a_rule(ax, basins):
+    restarts.draw_steps(ax, basins, 10.0)
+    assert ax.get_legend_handles_labels()[1] == list(restarts.OFFERED.values())
+
+
+def test_the_table_for_practice_says_what_all_inputs_need(basins):
+    row = restarts.for_practice(restarts.longest(basins), ["eps"]).loc[10.0]
+    # (1/2) (3/4)^k <= 0.01 needs k = 14 (13 without replacement), the mean share 5/8 only 5
+    assert row["mean share"] == "5" and row["90% of inputs"] == "17" and row["all inputs"] in ("13", "14")
+
+
+def test_basins_are_drawn_with_their_share(ax):
+    share = restarts.draw_basins(ax, 10.0, resolution=15)
+    assert ax.get_title("left") == f"radius 10: {100 * share:.0f}% of starts"
+    won, lost = (len(part.get_offsets()) for part in ax.collections)
+    assert share == pytest.approx(won / (won + lost)) and 0 < share < 1
+
+
+def test_accuracy_falls_with_the_starts(ax):
+    rows = pd.DataFrame(
+        {"data": "digits", "training": "pgd", "eps": 0.1, "restarts": 4, "clean": [True, True], "fooled": [0, 2]}
+    )
+    restarts.draw_accuracy(ax, rows, "digits")
+    (curve,) = ax.lines
+    assert curve.get_xdata().tolist() == [1, 2, 3]
+    assert curve.get_ydata() == pytest.approx([0.75, 0.5 + 0.5 / 6, 0.5])

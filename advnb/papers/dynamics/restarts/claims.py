@@ -22,6 +22,9 @@ OURS = "This book"
 
 CASE = ["data", "training", "eps"]
 
+OFFERED = {"quarter": "ε/4", "madry": "2.5 ε/K", "shrinking": "ε/2 shrinking to 0"}
+"""The step size rules in words."""
+
 
 def successes(basins: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each network, ``rule`` and number of ``steps``: ``successes``, and those at 10 percent."""
@@ -53,6 +56,19 @@ def shares(rows: pd.DataFrame, by: list[str], field: str = "successes") -> dict[
     starts = int(rows["restarts"].iloc[0]) if "restarts" in rows else STARTS
     found: dict[Any, Any] = table(rows, by, starts, field).to_dict("index")
     return found
+
+
+def for_practice(rows: pd.DataFrame, by: list[str], field: str = "successes") -> pd.DataFrame:
+    """Return the table for practitioners: shares and restarts for 99 percent, in words, a row for each group of ``by``.
+
+    "mean input" is what the mean share would need, "all inputs" what :func:`estimate.needed_over_inputs` finds.
+    """
+    starts = int(rows["restarts"].iloc[0]) if "restarts" in rows else STARTS
+    found = table(rows, by, starts, field)
+    names = {"mean": "mean share", "median": "median input", "q90": "90% of inputs", "all": "all inputs"}
+    text = {name: found[column].map(lambda value: counted(value, starts)) for column, name in names.items()}
+    shown = [told(row) for row in shares(rows, by, field).values()]
+    return pd.DataFrame({"share of starts": shown, **text}, index=found.index)
 
 
 def apart(first: Row, second: Row) -> int:
