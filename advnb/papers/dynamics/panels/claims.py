@@ -12,7 +12,7 @@ from advnb.experiments import unroll
 from advnb.papers.dynamics.panels.trials import LEVELS, LONG, PANELS
 from advnb.statistics import exponent, wilson
 
-PAGE = Page("dynamics/panels", title="Panels", draft=True)
+PAGE = Page("dynamics/panels", title="Panels")
 
 CONVENTIONS = ("minus", "plus")
 
@@ -246,7 +246,7 @@ def deep_counts(widths: pd.DataFrame, field: str = "deep") -> pd.DataFrame:
     # percent. "Reproduced" if at all 12, "in part" if at some, "not reproduced" if at none.
     holds=lambda falling, of: falling == 0 and of == 12,
     verdict="not reproduced",
-    why="at no scale and no prominence do wider networks have fewer minima",
+    why="at no scale and no prominence do wider networks have fewer minima; nor do the deep ones multiply",
 )
 def _width(widths: pd.DataFrame) -> Measured:
     counts = deep_counts(widths).query("scale > 0.01 and level > 0")
@@ -269,17 +269,23 @@ def _width(widths: pd.DataFrame) -> Measured:
     statement="Figure 4",
     says="(not in the paper) what width adds at a large radius are shallow minima: the deep ones do not multiply",
     evidence="dynamics.figure_4",
-    # All minima of L grow in number, with their interval; those deeper than 10 and 25 percent of the range do not.
-    holds=lambda all_low, deep_low: all_low > 0 and max(deep_low) <= 0,
-    verdict="reproduced",
-    why="in the limit of width f on a large circle is a Gaussian process with a fixed number of deep valleys",
+    # All minima of L grow in number, with their interval; those deeper than 10 and 25 percent of the range do not: so
+    # the condition before the run. Minima deeper than 10 percent did grow, hence "in part": at one of the two levels.
+    holds=lambda all_low, deep_low: all_low > 0 and sum(low > 0 for low in deep_low) == 1,
+    verdict="reproduced in part",
+    why="the condition set before the run asked that neither grows (moved from reproduced); those deeper than 10% grow "
+    "a little, nearly all of it from width 4 to 16, where a network has too few bends",
 )
 def _width_deep(widths: pd.DataFrame) -> Measured:
     counts = deep_counts(widths[widths["scale"] == 100.0])
-    fits = {level: exponent(part, "m", "deep", by="seed") for level, part in counts.groupby("level")}
+    fits, beyond = (
+        {level: exponent(rows[rows["level"] == level], "m", "deep", by="seed") for level in LEVELS}
+        for rows in (counts, counts[counts["m"] >= 16])
+    )
     return (
         f"at scale 100 the number of all minima grows as the width to the power {fits[0.0]}, that of minima deeper "
-        f"than 10% of the range to the power {fits[0.1]}, than 25% {fits[0.25]}",
+        f"than 10% of the range to the power {fits[0.1]}, than 25% {fits[0.25]}; from width 16 on "
+        f"{beyond[0.1]} and {beyond[0.25]}",
         {"all_low": fits[0.0].low, "deep_low": [fits[0.1].low, fits[0.25].low]},
     )
 

@@ -16,7 +16,7 @@ from advnb.papers.dynamics.restarts.networks import by_image
 from advnb.papers.dynamics.restarts.trials import RULES, STARTS, STEPS
 from advnb.statistics import bootstrap
 
-PAGE = Page("dynamics/restarts", title="Restarts", draft=True)
+PAGE = Page("dynamics/restarts", title="Restarts")
 
 OURS = "This book"
 
@@ -170,9 +170,11 @@ def _radius_or_scale(basins: pd.DataFrame) -> Measured:
     statement=OURS,
     says="(not in the paper) width does not change what a restart is worth",
     evidence="dynamics.restarts",
-    holds=lambda changed: changed == 0,  # of the radii 10 and 1000, width 4 against 256
-    verdict="reproduced",
-    why="the basins that width adds are shallow and small",
+    # Of the radii 10 and 1000, width 4 against 256: before the run "reproduced" asked for no change at either.
+    holds=lambda changed: changed == 1,
+    verdict="reproduced in part",
+    why="the condition set before the run asked for none (moved from reproduced): at width 4 the share is a little "
+    "higher, as there are fewer minima; from width 16 on it stays",
 )
 def _width(basins: pd.DataFrame) -> Measured:
     rows = longest(basins).query("d == 2 and scale == 1 and m in (4, 256)")
@@ -190,16 +192,18 @@ def _width(basins: pd.DataFrame) -> Measured:
     says="(not in the paper) at a fixed radius fewer starts reach the best loss known in a higher dimension; above "
     "d = 2 that loss is the best of very many starts, a lower bound of the maximum",
     evidence="dynamics.restarts",
-    holds=lambda lower: lower >= 2,  # of the radii 10, 100 and 1000: d = 2 against 64
-    verdict="reproduced",
-    why="more directions, more basins",
+    # Of the radii 10, 100 and 1000, d = 2 against 64: before the run two lower ones were to be enough.
+    holds=lambda lower, higher: lower >= 2 and higher > 0,
+    verdict="reproduced in part",
+    why="the condition set before the run (two of three radii) holds, but at radius 10 it is the other way round, "
+    "which it had not asked about",
 )
 def _dimension(basins: pd.DataFrame) -> Measured:
     found = shares(longest(basins).query("m == 64"), ["d", "eps"])
     pairs = {eps: [found[d, eps] for d in (2, 64)] for eps in (10.0, 100.0, 1000.0)}
     return (
         "; ".join(f"{told(a)} at d = 2, {told(b)} at 64 (radius {eps:g})" for eps, (a, b) in pairs.items()),
-        {"lower": sum(apart(a, b) == 1 for a, b in pairs.values())},
+        {side: sum(apart(a, b) == sign for a, b in pairs.values()) for side, sign in (("lower", 1), ("higher", -1))},
     )
 
 
@@ -233,9 +237,10 @@ def _budget(basins: pd.DataFrame) -> Measured:
     evidence="dynamics.restarts",
     # That it never overstates them is the proposition of the page (Jensen); that it matters is what may fail: at
     # least twice as many are needed at radius 1000.
-    holds=lambda factor: factor >= 2,
-    verdict="reproduced",
-    why="inputs differ in p, and the last of them are the hard ones",
+    holds=lambda factor: 1 < factor < 2,
+    verdict="reproduced in part",
+    why="inputs differ in p, and the last of them are the hard ones; but the factor is below the two that the "
+    "condition set before the run asked for (moved from reproduced)",
 )
 def _mean(basins: pd.DataFrame) -> Measured:
     found = shares(longest(basins).query("d == 2 and m == 16"), ["scale", "eps"])
@@ -322,9 +327,9 @@ def of_cases(rows: pd.DataFrame, field: str = "reached") -> dict[Any, Row]:
     says="(not in the paper) adversarial training makes starts agree: more come within 10 percent of the best loss",
     evidence=["dynamics.restarts_digits", "dynamics.restarts_mnist"],
     # At all of (data, eps) "reproduced", at some "in part", at none "not reproduced".
-    holds=lambda more, of: more == of,
-    verdict="reproduced",
-    why="it flattens the loss around the images",
+    holds=lambda more, of: 0 < more < of,
+    verdict="reproduced in part",
+    why="at the smaller radii; at the larger ones the intervals overlap (the rule was set before the run)",
 )
 def _cnn_training(digits: pd.DataFrame, mnist: pd.DataFrame) -> Measured:
     found = of_cases(of_cnns(digits, mnist), "tenth")
