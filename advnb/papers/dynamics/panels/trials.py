@@ -164,18 +164,18 @@ FIGURE_1 = float64(
     "figure_1",
     landscape,
     {scale: PANELS | {"m": 16} for scale in ("live", "laptop", "full")},
-    {"live": 20, "laptop": 300, "full": 2000},
+    {"live": 10, "laptop": 200, "full": 2000},
 )
 
 FIGURE_1_ESCAPE = float64(
-    "figure_1_escape", escape, dict.fromkeys(("live", "laptop", "full"), BOTH), {"live": 2, "laptop": 100, "full": 1000}
+    "figure_1_escape", escape, dict.fromkeys(("live", "laptop", "full"), BOTH), {"live": 1, "laptop": 50, "full": 1000}
 )
 
 NEAR_MAXIMA = float64(
     "near_maxima",
     near_maxima,
     dict.fromkeys(("live", "laptop", "full"), BOTH),
-    {"live": 2, "laptop": 100, "full": 1000},
+    {"live": 1, "laptop": 100, "full": 1000},
 )
 
 FIGURE_4 = float64(
@@ -186,5 +186,5 @@ FIGURE_4 = float64(
         "laptop": {"scale": [0.01, 1.0, 10.0, 100.0], "ratio": 10.0, "m": [4, 16, 64, 256, 1024]},
         "full": {"scale": [0.01, 0.1, 1.0, 10.0, 100.0], "ratio": 10.0, "m": [4, 16, 64, 256, 1024, 4096]},
     },
-    {"live": 10, "laptop": 100, "full": 300},
+    {"live": 10, "laptop": 40, "full": 300},
 )

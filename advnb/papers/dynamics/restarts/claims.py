@@ -301,9 +301,10 @@ def _cnn_accuracy(digits: pd.DataFrame, mnist: pd.DataFrame) -> Measured:
     says="(not in the paper) on a trained CNN fewer than half of the starts come within 1 percent of the best loss "
     "found, which is a lower bound of the maximum",
     evidence=["dynamics.restarts_digits", "dynamics.restarts_mnist"],
-    holds=lambda shares: max(shares) < 0.5,
-    verdict="reproduced",
-    why="starts end in many local maxima, which the accuracy does not see",
+    # Before the run "reproduced" asked for less than half in every case of data, training and eps.
+    holds=lambda shares: min(shares) < 0.5 <= max(shares),
+    verdict="reproduced in part",
+    why="not in one case, MNIST trained against PGD at a small radius, where half of them do (moved from reproduced)",
 )
 def _cnn_maximum(digits: pd.DataFrame, mnist: pd.DataFrame) -> Measured:
     found = of_cases(of_cnns(digits, mnist))
