@@ -160,7 +160,7 @@ def starts(near: pd.DataFrame) -> pd.DataFrame:
     rows = unroll(near, ["distance", "residual", "outward", "raw", "unit", "first"])
     kind = pd.Series("free", index=rows.index)
     kind = kind.mask(rows["outward"] == 1, "held").mask(rows["residual"] == 1, "residual")
-    return rows.assign(kind=kind)
+    return rows.assign(kind=kind, distance=rows["distance"].map(lambda away: float(f"{away:.1g}")))  # powers of ten
 
 
 @PAGE.claim(

@@ -72,4 +72,4 @@ def draw_accuracy(ax: Axes, rows: pd.DataFrame, data: str, most: int = 20) -> No
         ax.plot(ks, [curves[k][case]["many"] for k in ks], look, label=f"{case[1]}, ε = {case[2]:g}")
     ax.set(xscale="log", ylim=(-0.03, 1.0), xlabel="starts k", title=data)
     ax.set_xticks(ks, map(str, ks))
-    ax.legend()
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 0.06))  # below the curves that are not at zero
