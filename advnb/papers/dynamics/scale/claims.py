@@ -142,6 +142,7 @@ def _scale_or_radius(fig2: pd.DataFrame) -> Measured:
     by_radius = np.log10((half(fig2, 10.0, 1.0) / half(fig2, 10.0, 0.1)).median())
     by_scale = np.log10((half(fig2, 1000.0, 0.001) / half(fig2, 0.1, 10.0)).median()) / np.log10(SCALES[-1] / SCALES[0])
     factor = surer(paper_steps(fig2, scale=1000.0, ratio=0.001))
+    ends = interval(*median_interval(factor)).replace("inf", "∞")
     at = ", ".join(
         f"{spread(half(fig2, scale, ratio))} at scale {scale:g}"
         for scale, ratio in zip(SCALES, (10, 0.1, 0.001), strict=True)
@@ -149,7 +150,7 @@ def _scale_or_radius(fig2: pd.DataFrame) -> Measured:
     return (
         f"steps at radius 1: {at}; they grow as the radius to the power {about(by_radius)} at scale 10, and "
         f"as the scale to the power {about(by_scale, 1)} at radius 1. At scale 1000 the half of the images that "
-        f"a network is surer of needs {about(nearest(factor))} {interval(*median_interval(factor))} times the steps of "
+        f"a network is surer of needs {about(nearest(factor))} {ends} times the steps of "
         "the others"
     ), {"by_radius": by_radius, "by_scale": by_scale, "sure": median_interval(factor)[0]}
 
