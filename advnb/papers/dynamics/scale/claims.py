@@ -19,7 +19,7 @@ from advnb.papers.dynamics.images.steps import RELATIVE_STEP
 from advnb.papers.dynamics.images.tables import by_network, nearest, per_image, pick, spread
 from advnb.statistics import bootstrap, median_interval
 
-PAGE = Page("dynamics/scale", title="Scale", draft=True)
+PAGE = Page("dynamics/scale", title="Scale")
 
 
 def paper_steps(fig2: pd.DataFrame, **values: float) -> pd.DataFrame:
