@@ -29,7 +29,7 @@ from advnb.papers.dynamics.images.steps import LEARNING_RATE, RELATIVE_STEP, RUL
 from advnb.papers.dynamics.images.tables import by_image, by_network, medians, nearest, per_image, percent, pick, spread
 from advnb.statistics import median_interval
 
-PAGE = Page("dynamics/choices", title="Choices", draft=True)
+PAGE = Page("dynamics/choices", title="Choices")
 
 LOOKS = {"constant": (figures.CYCLE[0], "s"), "relative": (figures.CYCLE[1], "o")}
 """Colour and marker of the two rules of a step."""
@@ -258,7 +258,7 @@ def _float32_or_landscape(precision: pd.DataFrame) -> Measured:
 
 
 def draw_variants(ax: Axes, rows: pd.DataFrame) -> None:
-    """Steps to half of the loss range for each variant of Figure 2, a line a cell: medians and intervals over networks.
+    """Steps to half of the loss range for each variant of Figure 2: medians over networks, and their range.
 
     What has not escaped lies beyond the dotted line of the constant steps' last step.
     """
@@ -268,8 +268,8 @@ def draw_variants(ax: Axes, rows: pd.DataFrame) -> None:
         for rule, (colour, marker) in LOOKS.items():
             times = pick(cell, step=rule)
             if len(times):
-                found = medians(times.fillna({"loss_half": inf}), "step").clip(0.8, 2.2 * limit)
-                middle, low, high = found.to_numpy()[0]
+                networks = by_network(times.fillna({"loss_half": inf}))
+                low, middle, high = np.clip([networks.min(), nearest(networks), networks.max()], 0.8, 2.2 * limit)
                 ax.plot([low, high], [y, y], color=colour, alpha=0.35, linewidth=4)
                 ax.plot(middle, y, marker, color=colour)
     for rule, (colour, marker) in LOOKS.items():

@@ -16,7 +16,7 @@ from advnb.book.claims import Measured, Page
 from advnb.book.rounding import about
 from advnb.papers.dynamics.images.escape import EASY
 from advnb.papers.dynamics.images.steps import RULES
-from advnb.papers.dynamics.images.tables import nearest, pick
+from advnb.papers.dynamics.images.tables import nearest, pick, spread
 from advnb.papers.dynamics.training.trials import EPOCHS
 from advnb.statistics import wilson
 
@@ -166,19 +166,26 @@ def _late(fig3: pd.DataFrame) -> Measured:
     statement="Figure 3 (networks that learn)",
     says="after a lot of training epochs (100) escaping is significantly harder",
     evidence="dynamics.fig3",
-    holds=lambda harder, settings: harder == settings > 0,
-    verdict="reproduced",
-    why="a trained network is sure of its images, and the cross entropy is flat there",
+    holds=lambda harder, settings: 0 < harder < settings,
+    verdict="reproduced in part",
+    why="at the large scale, where a trained network is sure of its images and the cross entropy is flat; at the small "
+    "one its gradient has grown so much that one step crosses the ball, as before (the condition set before the run "
+    "was: harder in every setting that learns)",
 )
 def _learning(fig3: pd.DataFrame) -> Measured:
     """The settings, at both scales, in which all networks learn: in how many of them escaping is harder."""
     state = by_epoch(fig3)
     learned = learning(state)
     constant, relative = (compared(state, 100, rule).reindex(learned.index[learned]) for rule in RULES)
-    least, most = constant["factor"].min(), relative["factor"].max()
+    least, most = relative["factor"].min(), relative["factor"].max()
+    ends = pick(state, epoch=EPOCHS[-1]).groupby(SETTING)["constant"], pick(state, epoch=0).groupby(SETTING)["constant"]
+    after, before = ({setting: spread(steps) for setting, steps in part} for part in ends)
+    told = [
+        f"{_brief(key)}: {after[key]} constant steps after 100 epochs ({before[key]} before)" for key in constant.index
+    ]
     return (
-        f"harder in {constant['harder'].sum()} of the {learned.sum()} settings in which all networks learn, by a "
-        f"factor of {_times(least)} or more in the median; relative steps: {_times(most)} at most"
+        f"all networks learn in {learned.sum()} settings: {'; '.join(told)}. With relative steps the factors are "
+        f"{_times(least)} to {_times(most)}"
     ), {"harder": constant["harder"].sum(), "settings": learned.sum()}
 
 
@@ -206,9 +213,13 @@ def _scales(fig3: pd.DataFrame) -> Measured:
     }
 
 
+def _brief(setting: Any) -> str:
+    return "{}, {}, scale {:g}".format(*setting)
+
+
 def _factor(values: pd.Series[float]) -> str:
     low, high = _times(values.min()), _times(values.max())
-    return f"{_times(nearest(values))} [{low}, {high}]"
+    return f"{_times(nearest(values.dropna()))} [{low}, {high}]"
 
 
 def _times(factor: float) -> str:
@@ -222,9 +233,11 @@ def _times(factor: float) -> str:
     says="as adversarial training goes on, L goes to 0 and with it the gradient of L in the perturbation, so that "
     "adversaries are found more slowly",
     evidence="dynamics.fig3",
-    holds=lambda force: force < 0.1,
-    verdict="reproduced",
-    why="by the slope of the loss where the escape starts, although the gradient of the network grows",
+    holds=lambda smaller, larger: smaller > 0 and larger > 0,
+    verdict="reproduced in part",
+    why="where the ball is large the slope of the loss goes to 0 and the gradient of L with it; where the ball is small "
+    "the network's own gradient grows by more (the condition set before the run was: a tenth or less in every setting "
+    "that learns)",
 )
 def _slope(fig3: pd.DataFrame) -> Measured:
     """In the settings that learn: gradient of L at the start of the escape and gradient of the margin, over epoch 0."""
@@ -233,8 +246,8 @@ def _slope(fig3: pd.DataFrame) -> Measured:
     force, gradient = (
         compared(state, 100, field).reindex(learned.index[learned])["factor"] for field in ("force", "gradient")
     )
+    told = "; ".join(f"{_brief(key)}: {about(force[key], 1)} and {about(gradient[key], 1)}" for key in force.index)
     return (
-        f"where all networks learn, the gradient of L at the start of the escape has changed by factors of at most "
-        f"{about(force.max(), 1)} in the median, that of the margin at the images by {about(gradient.min(), 1)} to "
-        f"{about(gradient.max(), 1)}"
-    ), {"force": force.max()}
+        "where all networks learn, after 100 epochs the gradient of L at the start of the escape, and that of the "
+        f"margin at the images, are these multiples of what they were: {told}"
+    ), {"smaller": (force <= 0.1).sum(), "larger": (force > 1).sum()}
