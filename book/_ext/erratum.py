@@ -15,7 +15,8 @@ In the text an erratum is a directive, and `{errata-counts}` stands for the tabl
     :::
 
 The label starts with `erratum-` and the paper; `{ref}` takes it, and it is the anchor in the page. The tests are
-functions of `tests/errata/test_errata_<paper>.py`, as many as there are, between blanks.
+functions of `tests/errata/test_errata_<paper>.py`, as many as there are, between blanks. The table counts the entries of
+its page and of the pages below it in the table of contents, and leads to the label `errata-<paper>`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from typing import Any, ClassVar
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 
 KINDS = ("typo", "gap", "statement")
@@ -72,8 +74,9 @@ class Erratum(SphinxDirective):
         if name in document.ids:
             raise self.error(f"Two errata have the label '{name}'.")
         heading, messages = self.state.inline_text(self.arguments[0], self.lineno)
-        section = nodes.section(ids=[name], classes=["erratum"], erratum=kind, checks=checks)
+        section = nodes.section(ids=[name], classes=["erratum"])
         document.ids[name] = section
+        noted(self.env).setdefault(self.env.docname, []).append((paper(name), kind, bool(checks)))
         title = nodes.title(self.arguments[0], "", *heading)
         domain = self.env.get_domain("std")
         domain.note_hyperlink_target(name, self.env.docname, name, title.astext())  # type: ignore[attr-defined]
@@ -94,8 +97,25 @@ def checked(where: str, tests: list[str]) -> nodes.paragraph:
     return line
 
 
+def noted(env: BuildEnvironment) -> dict[str, list[tuple[str, str, bool]]]:
+    """The entries of each page: paper, kind, whether there is a check."""
+    if not hasattr(env, "errata"):
+        env.errata = {}  # type: ignore[attr-defined]
+    return env.errata  # type: ignore[attr-defined,no-any-return]
+
+
+def forget(_app: Sphinx, env: BuildEnvironment, docname: str) -> None:
+    """Forget the entries of a page that is read again, or gone."""
+    noted(env).pop(docname, None)
+
+
+def merge(_app: Sphinx, env: BuildEnvironment, docnames: Iterable[str], other: BuildEnvironment) -> None:
+    """Take over what another process has read."""
+    noted(env).update({name: noted(other)[name] for name in docnames if name in noted(other)})
+
+
 class counts(nodes.General, nodes.Element):
-    """Stands for the table until all entries of the page are read."""
+    """Stands for the table until all entries are read."""
 
 
 class Counts(SphinxDirective):
@@ -129,20 +149,19 @@ def table(rows: list[list[nodes.Node]]) -> nodes.table:
     return nodes.table("", group, classes=["errata-counts"])
 
 
-def count(_app: Sphinx, doctree: nodes.document) -> None:
-    """Put the table where it belongs in a page that has been read."""
+def count(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Put the table where it belongs, when all pages have been read."""
     places = list(doctree.findall(counts))
     if not places:
         return
-    sections, entries = {}, []
-    for entry in doctree.findall(lambda node: isinstance(node, nodes.section) and "erratum" in node):
-        where = paper(entry["ids"][0])
-        sections.setdefault(where, entry.parent)
-        entries.append((where, entry["erratum"], bool(entry["checks"])))
-    found = rows(entries)
+    pages = [docname, *app.env.toctree_includes.get(docname, [])]
+    found = rows(entry for page in pages for entry in noted(app.env).get(page, []))
+    labels = app.env.get_domain("std").anonlabels  # type: ignore[attr-defined]
     lines = []
     for where, numbers in found.items():
-        link = nodes.reference("", where.title(), internal=True, refuri=f"#{sections[where]['ids'][0]}")
+        page, anchor = labels.get(f"errata-{where}", (docname, ""))[:2]
+        address = f"{app.builder.get_relative_uri(docname, page)}#{anchor}"
+        link = nodes.reference("", where.title(), internal=True, refuri=address)
         lines.append([nodes.paragraph("", "", link), *(nodes.paragraph("", str(n)) for n in numbers)])
     totals = [sum(column) for column in zip(*found.values(), strict=True)]
     lines.append([nodes.paragraph("", text) for text in ("All", *map(str, totals))])
@@ -150,10 +169,18 @@ def count(_app: Sphinx, doctree: nodes.document) -> None:
         place.replace_self(table(lines).deepcopy())
 
 
+def counting(_app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """The pages above those with entries: their table changes with what is below."""
+    return [page for page, below in env.toctree_includes.items() if set(below) & set(noted(env))]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register with Sphinx."""
     app.add_node(counts)
     app.add_directive("erratum", Erratum)
     app.add_directive("errata-counts", Counts)
-    app.connect("doctree-read", count)
+    app.connect("env-purge-doc", forget)
+    app.connect("env-merge-info", merge)
+    app.connect("env-updated", counting)
+    app.connect("doctree-resolved", count)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

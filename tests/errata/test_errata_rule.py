@@ -40,7 +40,7 @@ def entries(source):
     return found
 
 
-SOURCE = (ROOT / "book" / "errata.md").read_text()
+SOURCE = "".join(file.read_text() for file in sorted((ROOT / "book" / "errata").glob("*.md")))
 ENTRIES = entries(SOURCE)
 each = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.label)
 
