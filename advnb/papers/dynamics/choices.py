@@ -289,4 +289,5 @@ def draw_starts(ax: Axes, rows: pd.DataFrame, field: str) -> None:
         colour, marker = LOOKS[run[0]]
         ax.semilogx(values.index, values["median"], f"{marker}-", color=colour, label=f"{run[0]} steps up")
         ax.fill_between(values.index, values["low"], values["high"], color=colour, alpha=0.2, linewidth=0)
-    ax.set(xlabel="radius ε", title=field)
+    titles = {"gain": "left to gain, as a share of the range", "travelled": "way from the random start, in radii"}
+    ax.set(xlabel="radius ε", title=titles.get(field, field))

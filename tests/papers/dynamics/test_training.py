@@ -111,7 +111,7 @@ def test_every_setting_has_a_line_with_its_three_epochs_bold_where_it_learns(ax,
     state = by_epoch(fig3)
     draw_settings(ax, state, "relative")
     names = [text.get_text() for text in ax.get_yticklabels()]
-    assert len(names) == len(learning(state)) == 9
+    assert len(names) == len(learning(state)) == 10
     bold = {text.get_text() for text in ax.get_yticklabels() if text.get_fontweight() == "bold"}
     learned = learning(state)
     assert len(bold) == learned.sum()

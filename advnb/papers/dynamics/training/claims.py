@@ -235,8 +235,8 @@ def _times(factor: float) -> str:
     evidence="dynamics.fig3",
     holds=lambda smaller, larger: smaller > 0 and larger > 0,
     verdict="reproduced in part",
-    why="where the ball is large the slope of the loss goes to 0 and the gradient of L with it; where the ball is small "
-    "the network's own gradient grows by more (the condition set before the run was: a tenth or less in every setting "
+    why="where the ball is large the slope of the loss goes to 0 and the gradient of L with it; where it is small the "
+    "network's own gradient grows by more (the condition set before the run was: a tenth or less in every setting "
     "that learns)",
 )
 def _slope(fig3: pd.DataFrame) -> Measured:
