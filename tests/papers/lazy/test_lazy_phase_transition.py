@@ -236,12 +236,6 @@ class TestDrawings:
         assert lines["paper: 5/√d"].get_xdata()[0] == pytest.approx(0.5)
         assert lines["ceiling of the images"].get_ydata() == pytest.approx([0.9])
 
-    def test_one_width_with_law_and_paper(self, ax):
-        drawings.draw_width(ax, 250, both(8).query("panel == 'right'"), LAW)
-        lines = {line.get_label(): line for line in ax.get_lines()}
-        assert lines["law: V50"].get_xdata()[0] == pytest.approx(LAW.c0(0.2, 784) / 250**0.5)
-        assert lines["paper: 25/√m"].get_xdata()[0] == pytest.approx(25 / 250**0.5)
-
     def test_the_plane_shows_the_attack_that_was_chosen(self, ax):
         plane = panel(side=[14], m=[500], c0=[5.0, 10.0], budget=[0.1, 0.2], seed=[0]).assign(raw=0.25)
         drawings.draw_plane(ax, 196, "raw", cells(plane=plane), LAW)

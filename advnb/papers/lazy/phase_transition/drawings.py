@@ -139,15 +139,6 @@ def draw_dimension(ax: Axes, d: int, left: pd.DataFrame, ceiling: pd.DataFrame, 
     ax.legend(loc="lower left", fontsize=7.5)
 
 
-def draw_width(ax: Axes, m: int, right: pd.DataFrame, law: Transition) -> None:
-    """Draw one width of the right panel: three attacks over the radius, the law and 25 / sqrt(m)."""
-    draw_attacks(ax, right[right["m"] == m], "radius")
-    ax.axvline(float(law.c0(0.2, 784)) / m**0.5, color=figures.INK, label="law: V50")
-    ax.axvline(25 / m**0.5, **PAPER, label="paper: 25/√m")
-    ax.set(xlabel="radius V", xlim=(0.09, 1.75), title=f"d = 784, R = 0.2, m = {m}")
-    ax.legend(loc="upper left", fontsize=7.5)
-
-
 def draw_plane(ax: Axes, d: int, attack: str, plane: pd.DataFrame, law: Transition) -> None:
     """Draw robust accuracy by one attack over C0 and the budget at one dimension, with the law."""
     picture = draw_map(ax, plane[plane["d"] == d], "c0", "budget", attack)
