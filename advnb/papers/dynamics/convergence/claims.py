@@ -9,7 +9,7 @@ from advnb.book.claims import Measured, Page
 from advnb.book.rounding import about, at_least, at_most, interval, share
 from advnb.papers.dynamics.descent import schedule_condition, shrinking
 
-PAGE = Page("dynamics/convergence", title="Convergence", draft=True)
+PAGE = Page("dynamics/convergence", title="Convergence")
 
 GAMMAS = (0.5, 1.0, 1.9, 2.0, 4.0)
 """Where the two schedules of Lemma A.8 are held against condition (12)."""

@@ -11,7 +11,7 @@ from advnb.papers.dynamics.convergence.claims import by_net, explode
 from advnb.papers.dynamics.rate.trials import TINY
 from advnb.statistics import bootstrap
 
-PAGE = Page("dynamics/rate", title="The sharp rate", draft=True)
+PAGE = Page("dynamics/rate", title="The sharp rate")
 
 LISTS = ["s", "predicted", "raw", "normalised", "least", "median", "steps", "arrived"]
 
