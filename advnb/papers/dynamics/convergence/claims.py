@@ -214,7 +214,7 @@ def explode(runs: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """Return a row for each entry of the lists ``names``, with eta / eps^2 as ``relative`` where there is an eta."""
     rows = runs.explode(names, ignore_index=True)
     rows[names] = rows[names].astype(float)
-    return rows.assign(relative=rows["eta"] / rows["eps"] ** 2) if "eta" in names else rows
+    return rows.assign(relative=(rows["eta"] / rows["eps"] ** 2).round(6)) if "eta" in names else rows
 
 
 @PAGE.claim(

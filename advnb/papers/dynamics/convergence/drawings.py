@@ -80,8 +80,8 @@ def draw_descent(ax: Axes, stored: pd.DataFrame) -> None:
     rows = explode(stored, ["eta", "worst", "drop", "guarantee"])
     marks = ["o", "s", "D", "^", "v"]
     for (eps, part), mark in zip(rows.groupby("eps"), marks, strict=False):
-        falls = (part["worst"] < 0).groupby(part["relative"].round(6)).mean()
-        sure = (part["guarantee"] < 0).groupby(part["relative"].round(6)).mean()
+        falls = (part["worst"] < 0).groupby(part["relative"]).mean()
+        sure = (part["guarantee"] < 0).groupby(part["relative"]).mean()
         (drawn,) = ax.semilogx(falls.index, falls, marker=mark, markersize=4, label=f"ε = {eps:g}")
         ax.semilogx(sure.index, sure, ":", color=drawn.get_color())
     ax.axvline(1, **(figures.line("paper") | {"marker": ""}), label="the theorem's ε²")
