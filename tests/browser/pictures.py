@@ -81,7 +81,8 @@ def frame_in_units(page: probes.Visit, prepare: str = "") -> float:
     const time = (act) => { const start = performance.now(); act(); return performance.now() - start; };
     const unit = () => { let sum = 0; for (let i = 0; i < 1e6; i++) sum += Math.exp(-(i % 97) / 9); return sum; };
     const median = (values) => values.sort((a, b) => a - b)[values.length >> 1];
-    const pairs = Array.from({ length: 45 }, (_, i) => { PREPARE; return [time(() => picture.frame()), time(unit)]; }).slice(5);
+    const once = (_, i) => { PREPARE; return [time(() => picture.frame()), time(unit)]; };
+    const pairs = Array.from({ length: 45 }, once).slice(5);
     return [median(pairs.map((p) => p[0])), median(pairs.map((p) => p[1])), median(pairs.map(([a, b]) => a / b))];
     """.replace("PREPARE", prepare)
     frame, unit, ratio = page.browser.execute_script(code)
