@@ -54,7 +54,7 @@ def test_every_cell_of_a_variant_has_a_line_with_a_dot_for_each_rule(changed):
     y = names.index("pixels: scale 0.1, r = 10")
     (dot,) = (line for line in dots["o"] if list(line.get_ydata()) == [y])
     times = by_network(pick(changed, RELATIVE, variant="pixels", scale=0.1, ratio=10.0))
-    assert len(times) == 6 and dot.get_xdata()[0] == np.quantile(times, 0.5, method="nearest")
+    assert len(times) == 3 and dot.get_xdata()[0] == np.quantile(times, 0.5, method="nearest")
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["constant steps", "relative steps"]
 
 
