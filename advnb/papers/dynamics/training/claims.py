@@ -149,7 +149,8 @@ def _early(fig3: pd.DataFrame) -> Measured:
     evidence="dynamics.fig3",
     holds=lambda harder, settings: 0 < harder < settings,
     verdict="reproduced in part",
-    why="where the network has changed; not where the learning rate is too small to change it",
+    why="for SGD at the largest ratio, on its way to a constant network; not where the learning rate is too small to "
+    "change the network, nor, at this scale, where it learns",
 )
 def _late(fig3: pd.DataFrame) -> Measured:
     """Settings in which escaping is harder after 100 epochs, with constant steps and with relative ones."""
