@@ -170,11 +170,11 @@ def _radius_or_scale(basins: pd.DataFrame) -> Measured:
     statement=OURS,
     says="(not in the paper) width does not change what a restart is worth",
     evidence="dynamics.restarts",
-    # Of the radii 10 and 1000, width 4 against 256: before the run "reproduced" asked for no change at either.
-    holds=lambda changed: changed == 1,
+    # Of the radii 10 and 1000, width 4 against 256: before the run "reproduced" asked for no intervals apart.
+    holds=lambda changed, lower: changed == 0 and lower == 2,
     verdict="reproduced in part",
-    why="the condition set before the run asked for none (moved from reproduced): at width 4 the share is a little "
-    "higher, as there are fewer minima; from width 16 on it stays",
+    why="no intervals are apart, as the condition set before the run asked; but the wide networks have the lower share "
+    "at both radii, which twenty networks do not decide (with the first fourteen the intervals were apart at one)",
 )
 def _width(basins: pd.DataFrame) -> Measured:
     rows = longest(basins).query("d == 2 and scale == 1 and m in (4, 256)")
@@ -182,7 +182,10 @@ def _width(basins: pd.DataFrame) -> Measured:
     pairs = {eps: [found[m, eps] for m in (4, 256)] for eps in (10.0, 1000.0)}
     return (
         "; ".join(f"{told(a)} at width 4, {told(b)} at 256 (radius {eps:g})" for eps, (a, b) in pairs.items()),
-        {"changed": sum(apart(a, b) != 0 for a, b in pairs.values())},
+        {
+            "changed": sum(apart(a, b) != 0 for a, b in pairs.values()),
+            "lower": sum(b["share"] < a["share"] for a, b in pairs.values()),
+        },
     )
 
 
@@ -302,17 +305,18 @@ def _cnn_accuracy(digits: pd.DataFrame, mnist: pd.DataFrame) -> Measured:
     "found, which is a lower bound of the maximum",
     evidence=["dynamics.restarts_digits", "dynamics.restarts_mnist"],
     # Before the run "reproduced" asked for less than half in every case of data, training and eps.
-    holds=lambda shares: min(shares) < 0.5 <= max(shares),
+    holds=lambda shares, highest: max(shares) < 0.5 <= highest,
     verdict="reproduced in part",
-    why="not in one case, MNIST trained against PGD at a small radius, where half of them do (moved from reproduced)",
+    why="the condition set before the run holds, but in one case, MNIST trained against PGD at a small radius, by less "
+    "than the interval of its share (with the first three of the six networks it did not hold there)",
 )
 def _cnn_maximum(digits: pd.DataFrame, mnist: pd.DataFrame) -> Measured:
     found = of_cases(of_cnns(digits, mnist))
-    mean = [float(row["share"]) for row in found.values()]
+    mean, high = ([float(row[name]) for row in found.values()] for name in ("share", "high"))
     return (
         f"the mean share of starts within 1% is between {about(min(mean), 1)} and {about(max(mean), 1)} over data, "
-        f"training and ε",
-        {"shares": mean},
+        f"training and ε; the upper end of the largest interval is {about(max(high), 1)}",
+        {"shares": mean, "highest": max(high)},
     )
 
 
