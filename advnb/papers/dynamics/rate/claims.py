@@ -17,10 +17,6 @@ LISTS = ["s", "predicted", "raw", "normalised", "least", "median", "steps", "arr
 
 NETWORK = ["d", "m", "eps", "loss", "convention", "seed"]
 
-TOLERANCE = 1e-3
-"""Of a rate -log(factor). A run starts 1e-5 radii from the minimum, so that the next order is some 1e-5 of it, and ends
-at 1e-9, where the rounding of each step, 1e-16 radii, adds up to 1e-16 / (1 - factor) / 1e-9, 1e-5 at factor 0.99."""
-
 
 def by_step(runs: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each network and step size; ``position``: theorem, s, best, before or after the repelling."""
@@ -38,12 +34,15 @@ def rate_error(rows: pd.DataFrame, name: str) -> pd.Series:
     return (np.log(good[name]) / np.log(good["predicted"]) - 1).abs()
 
 
+# The tolerance of a rate -log(factor): a run starts 1e-5 radii from the minimum, so that the next order is some 1e-5
+# of it, and ends at 1e-9, where the rounding of each step, 1e-16 radii, adds up to 1e-16 / (1 - factor) / 1e-9, 1e-5
+# at factor 0.99.
 @PAGE.claim(
     "rate.factor",
     statement="Theorem (this book), factor",
     says="(not in the paper) near the minimum a step multiplies the distance by max|1 - s c|/(1 + s), and no less",
     evidence="dynamics.contraction",
-    holds=lambda raw, normalised: raw < TOLERANCE and normalised < TOLERANCE,
+    holds=lambda raw, normalised: raw < 1e-3 and normalised < 1e-3,
     verdict="reproduced",
     why="runs that start in the slowest direction, 1e-5 radii away; the tolerance is that distance and rounding",
 )
