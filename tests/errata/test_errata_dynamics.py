@@ -38,6 +38,15 @@ def circle(eps, n=720):
 # Section 4: where minima and maxima are
 
 
+def test_section_4_descent_leaves_the_weakest_adversary():
+    """L linear: its gradient is parallel to the normal at both poles."""
+    gradient, eps, eta = np.array([0.6, 0.8]), 0.5, 0.05
+    strongest, weakest = -eps * unit(gradient), eps * unit(gradient)
+    for pole, moves in ((strongest, 0.0), (weakest, eta)):
+        assert np.linalg.norm(tangent(pole, gradient)) < 1e-15
+        assert np.linalg.norm(project(pole - eta * gradient, eps) - pole) == pytest.approx(moves, abs=1e-15)
+
+
 @pytest.mark.parametrize("y, cosine", [(-5.0, 1.0), (5.0, -1.0)])
 def test_section_4_sets_change_places_with_the_sign_of_y_minus_f(y, cosine):
     """Printed: minima of L = -(y - f)^2 have cosine +1. So for y < f only."""
@@ -328,6 +337,24 @@ def test_a5_descent_as_printed_needs_a_sixteenth_and_the_sharp_constant_does_not
     assert printed.subs(eta, sp.Rational(1, 17)) < 0 < printed.subs(eta, sp.Rational(1, 15))
     assert printed.subs(eta, 1) > 0 > sharp.subs(eta, 1)  # at the paper's eta = eps^2
     assert sharp.subs(eta, sp.Rational(29, 10)) < 0 < sharp.subs(eta, sp.Rational(31, 10))
+
+
+def test_a5_descent_below_two_over_the_smoothness_whatever_the_radius():
+    """L a quadratic with eigenvalues up to 3: descent at any radius below 2/3, far above eps^2 / 16, and not beyond."""
+    rng, most = np.random.default_rng(0), 3.0
+    hessian, slope = np.diag([most, -1.0, 0.5]), np.array([0.3, -0.2, 0.1])
+
+    def loss(z):
+        return 0.5 * z @ hessian @ z + slope @ z
+
+    def rise(eps, eta):
+        starts = [eps * unit(v) * rng.uniform() ** (1 / 3) for v in rng.normal(size=(400, 3))]
+        return max(loss(project(z - eta * (hessian @ z + slope), eps)) - loss(z) for z in starts)
+
+    for eps in (0.1, 1.0, 3.0):
+        assert 1.9 / most > eps**2 / 16
+        assert rise(eps, 1.9 / most) <= 0
+    assert rise(3.0, 2.5 / most) > 0
 
 
 def test_lemma_a6_normal_part_is_of_first_order_and_cancels():
