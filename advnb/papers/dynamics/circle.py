@@ -91,16 +91,21 @@ def prominences(values: ArrayLike) -> NDArray[np.float64]:
     ``values`` (k,) are samples in order of the angle; between critical points a function is monotone, so that their
     values are all it takes. The prominence of a minimum is the height of the lower of the two passes that separate it
     from deeper ones, above it; that of the deepest is the whole range, a share of 1. It is 0 at samples that are no
-    minima. Raised for a constant.
+    minima. Of equally deep ones a single one counts as the deepest. Raises for a constant.
     """
     sample = np.asarray(values, float)
     low, high = sample.min(), sample.max()
     if not low < high:
         raise ValueError(f"values must not all be equal: a constant has no minima; got {len(sample)} times {low:g}")
     top = int(sample.argmax())
-    where, found = find_peaks(-np.append(np.roll(sample, -top), high), prominence=0)
+    depth = -np.append(np.roll(sample, -top), high)
+    # Where f = y many minima have the value 0, to the last bit: of two that are equal the later one counts as deeper.
+    order = np.empty(len(depth))
+    order[np.argsort(depth, kind="stable")] = np.arange(len(depth))
+    where, found = find_peaks(order, prominence=0)
+    passes = np.maximum(depth[found["left_bases"]], depth[found["right_bases"]])
     shares = np.zeros(len(sample))
-    shares[(where + top) % len(sample)] = found["prominences"] / (high - low)
+    shares[(where + top) % len(sample)] = (depth[where] - passes) / (high - low)
     return shares
 
 

@@ -61,6 +61,11 @@ def test_both_conventions_have_as_many_deep_minima(seed, log_eps, m, level):
     assert points.minima >= points.deep(level) >= 1
 
 
+def test_of_equal_minima_one_counts_as_the_deepest():
+    """Two floors of value 0, with a pass of 1 between them on one side and of 10 on the other."""
+    assert prominences([10.0, 0.0, 1.0, 0.0]) == pytest.approx([0, 0.1, 0, 1])
+
+
 def test_prominences_refuse_a_constant():
     with pytest.raises(ValueError, match="must not all be equal: a constant has no minima; got 3 times 2"):
         prominences([2.0, 2.0, 2.0])
