@@ -72,7 +72,7 @@ def _pgd(left: pd.DataFrame, right: pd.DataFrame, masking: pd.DataFrame) -> Meas
     return (
         f"raw-gradient PGD overstates robust accuracy by {at_most(raw_over, 0.01)} in any cell of Figure 4, but by "
         f"{at_least(loud_over, 0.2)} on digits once the weights are scaled by 300; one exact step overstates it by "
-        f"up to {about(step_over, 1)}"
+        f"up to {about(step_over)}"
     ), {"raw_over": raw_over, "loud_over": loud_over, "step_over": step_over}
 
 

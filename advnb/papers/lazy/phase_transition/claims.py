@@ -173,7 +173,7 @@ def _right_25(longer: pd.DataFrame, right: pd.DataFrame, ceiling: pd.DataFrame) 
     top = ceilings(ceiling).query("d == 784 and budget == 0.2")["ceiling"].mean()
     return (
         f"robust accuracy at 25/√m: {over_seeds(short, 'worst')} after 30 epochs; at m = 500 "
-        f"{over_seeds(at_25, 'worst', 3)} after up to 200 epochs and {over_seeds(many, 'worst', 3)} with four times "
+        f"{over_seeds(at_25, 'worst', 3)} after up to 200 epochs and {over_seeds(many, 'worst')} with four times "
         f"the images; at 40/√m {over_seeds(at_40, 'worst', 3)}; at 10/√m still {at_most(at_10['worst'].max(), 0.02)}; "
         f"the images would allow {about(top)}"
     ), {
