@@ -257,7 +257,9 @@ def outline(page: Visit) -> list[str]:
 def dead_links(page: Visit) -> list[str]:
     """Links within the book that lead to no file or to no place in it."""
     faults = []
-    for link in set(page("return [...document.querySelectorAll('a[href]')].map((a) => a.href)")):
+    # The links of a drawing have no address that is a text.
+    address = "(a) => new URL(a.getAttribute('href'), document.baseURI).href"
+    for link in set(page(f"return [...document.querySelectorAll('a[href]')].map({address})")):
         address, fragment = urldefrag(link)
         if urlparse(address).scheme != "file":
             continue

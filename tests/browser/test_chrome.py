@@ -208,7 +208,7 @@ def test_a_book_without_controls_fails_every_test_of_controls(tmp_path, monkeypa
     (tmp_path / "page.html").write_text("<h1>Title</h1>")
     monkeypatch.setenv("ADVNB_BOOK", str(tmp_path))
     status, said = browser_tests("test_sliders.py", "-k", "not interact")
-    assert status == 1 and "8 errors" in said and "shows what is tested here" in said
+    assert status == 1 and "7 errors" in said and "shows what is tested here" in said
 
 
 def test_a_book_that_is_named_and_not_there_fails(tmp_path, monkeypatch):
