@@ -18,6 +18,8 @@
     element.scrollWidth > element.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(element).overflowX);
 
   const reach = () => {
+    // The theme looks once, which may be before the page has its final width.
+    for (const code of document.querySelectorAll(".bd-article pre")) if (scrolls(code)) code.tabIndex = 0;
     for (const [selector, name] of Object.entries(NAMES))
       for (const element of document.querySelectorAll(`.bd-article ${selector}`)) {
         if (scrolls(element)) {
