@@ -13,6 +13,7 @@ from pathlib import Path
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 
 NAMED = re.compile(
     r"\b(?P<kind>Theorem|Lemma|Corollary|Proposition|Definition|Remark|Algorithm|Assumption|Equation|Figure|Table|Section"
@@ -86,7 +87,13 @@ def enter(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     doctree.append(addnodes.index(entries=listed))
 
 
+def rewrite(_app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """All pages: Sphinx forgets the index entries of those that it does not write again."""
+    return sorted(env.found_docs)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register with Sphinx: once all pages are read, and before the search reads them."""
+    app.connect("env-updated", rewrite)
     app.connect("doctree-resolved", enter)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
