@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import chrome
+import pictures
 import probes
 import pytest
 from selenium import webdriver
@@ -104,6 +105,20 @@ def page(request: pytest.FixtureRequest) -> probes.Visit:
     browser = request.getfixturevalue("browser")
     probes.resize(browser, probes.DESKTOP)
     return probes.visit(browser, request.param, BOOK)
+
+
+@pytest.fixture(scope="module")
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page with the picture to move that the test file names as PICTURE, and the same without scripts."""
+    name = request.module.PICTURE
+    return pictures.write(tmp_path_factory.mktemp(name), name).parent
+
+
+@pytest.fixture
+def picture(browser: webdriver.Chrome, folder: Path) -> probes.Visit:
+    """The page of :func:`folder`, opened from disk at desktop width."""
+    probes.resize(browser, probes.DESKTOP)
+    return probes.visit(browser, folder / "page.html", folder)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

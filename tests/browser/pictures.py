@@ -66,6 +66,11 @@ def numbers(page: probes.Visit, expression: str, *arguments: object) -> object:
     return page.browser.execute_script(code, *arguments)
 
 
+def drawn(page: probes.Visit) -> None:
+    """Wait until what was asked for is drawn: a picture draws once a frame, and a handle lies where it was drawn."""
+    page.browser.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+
+
 def result(page: probes.Visit) -> str:
     """What the picture says of itself."""
     return page.browser.find_element(By.CSS_SELECTOR, ".advnb-movable .result").get_attribute("textContent") or ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import axe
 import pictures
 import probes
 import pytest
@@ -18,24 +17,16 @@ from advnb.papers.dynamics.landscape import movable as landscape
 
 pytestmark = pytest.mark.browser
 
+PICTURE = "landscape"
 CLOSE = {"rel": 1e-6, "abs": 1e-6}
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("landscape")
-    pictures.write(folder, "landscape")
-    return folder
-
-
 @pytest.fixture
-def picture(browser, folder):
-    probes.resize(browser, probes.DESKTOP)
-    page = probes.visit(browser, folder / "page.html", folder)
+def picture(browser, picture):
     browser.execute_cdp_cmd(
         "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-reduced-motion", "value": "reduce"}]}
     )
-    yield page
+    yield picture
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
@@ -55,7 +46,7 @@ def settled(page, **wanted):
         return all(now[name] == value for name, value in wanted.items()) and now
 
     found = probes.wait(page, there)
-    page.browser.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+    pictures.drawn(page)
     return found
 
 
@@ -158,22 +149,6 @@ def test_pictures_say_what_they_show(picture):
 
 
 def test_it_is_small_and_quick(picture, folder):
-    assert pictures.kilobytes(folder, "landscape") <= pictures.KILOBYTES
+    assert pictures.kilobytes(folder, PICTURE) <= pictures.KILOBYTES
     pictures.numbers(picture, "Object.assign(picture.state, { m: 64 })")
     assert pictures.frame_in_units(picture, "picture.state.eps = 10 * 1.05 ** (i % 40)") < pictures.FRAME
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [probes.DESKTOP, probes.PHONE])
-def test_everyone_can_use_it(picture, theme, width):
-    if why := axe.missing():
-        pytest.skip(why)
-    with probes.width_of(picture, width):
-        assert probes.overflow(picture) == []
-        assert axe.violations(picture, theme) == []
-        assert probes.low_contrast(picture, theme) == []
-
-
-def test_without_scripts_the_frame_and_the_sentence_stay(browser, folder):
-    page = probes.visit(browser, folder / "plain.html", folder)
-    assert probes.images(page) == [] and pictures.SENTENCE in page("return document.body.innerText")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import axe
 import pictures
 import probes
 import pytest
@@ -19,25 +18,13 @@ from advnb.papers.lazy.ray import along
 
 pytestmark = pytest.mark.browser
 
+PICTURE = "step"
 CLOSE = {"rel": 1e-6, "abs": 1e-6}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("step")
-    pictures.write(folder, "step")
-    return folder
 
 
 @pytest.fixture(scope="module")
 def nets():
     return one_step.networks()
-
-
-@pytest.fixture
-def picture(browser, folder):
-    probes.resize(browser, probes.DESKTOP)
-    return probes.visit(browser, folder / "page.html", folder)
 
 
 def state(page):
@@ -138,20 +125,5 @@ def test_an_empty_board_says_so(picture):
 
 
 def test_it_is_small_and_quick(picture, folder):
-    assert pictures.kilobytes(folder, "step") <= pictures.KILOBYTES
+    assert pictures.kilobytes(folder, PICTURE) <= pictures.KILOBYTES
     assert pictures.frame_in_units(picture, "picture.state.length = i / 8") < pictures.FRAME
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [probes.DESKTOP, probes.PHONE])
-def test_everyone_can_use_it(picture, theme, width):
-    if why := axe.missing():
-        pytest.skip(why)
-    with probes.width_of(picture, width):
-        assert probes.overflow(picture) == []
-        assert axe.violations(picture, theme) == []
-
-
-def test_without_scripts_the_frame_and_the_sentence_stay(browser, folder):
-    page = probes.visit(browser, folder / "plain.html", folder)
-    assert probes.images(page) == [] and pictures.SENTENCE in page("return document.body.innerText")
