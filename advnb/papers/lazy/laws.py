@@ -35,6 +35,12 @@ class Law(NamedTuple):
         """Return the length of the flipping step over ||x||."""
         return self.phi * np.asarray(c0, float) / self.gradient(c0, d)
 
+    def c0(self, relative: ArrayLike, d: ArrayLike) -> Numbers:
+        """Return the C0 at which the step has the length ``relative``; infinite from phi / kappa on."""
+        relative, d = np.asarray(relative, float), np.asarray(d, float)
+        left = self.phi**2 - (self.kappa * relative) ** 2
+        return np.where(left > 0, relative * np.sqrt(d / 2 / np.where(left > 0, left, 1)), np.inf)
+
     def eta(self, c0: ArrayLike, d: ArrayLike) -> Numbers:
         """Return the flipping step eta over ||x||, in units of 1 over the gradient's: eta = norm / ||grad f||."""
         return self.relative(c0, d) / self.gradient(c0, d)

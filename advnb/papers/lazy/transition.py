@@ -11,6 +11,7 @@ left) and, at fixed R and d, a constant C0 = V sqrt(m) (Figure 4, right).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ from scipy.optimize import curve_fit
 from advnb import checks
 from advnb.book.rounding import about, interval
 from advnb.experiments import unroll
+from advnb.papers.lazy.laws import Law
 from advnb.statistics import resampled, thresholds
 
 ALONG = {"left": ("budget", ["d", "c0", "m"]), "right": ("c0", ["d", "m", "budget"])}
@@ -74,24 +76,53 @@ def transition_interval(
     return Transition(*map(float, low)), Transition(*map(float, high))
 
 
+Form = Callable[[ArrayLike, ArrayLike, float, float], NDArray[np.float64]]
+"""(C0, d, phi, kappa) -> the budget R50."""
+
+FORMS: dict[str, Form] = {
+    "squares": lambda c0, d, phi, kappa: Law(kappa, phi).relative(c0, d),
+    "sum": lambda c0, d, phi, kappa: phi * np.asarray(c0) / (np.sqrt(np.asarray(d) / 2) + kappa * np.asarray(c0)),
+    "proportional": lambda c0, d, phi, kappa: phi * np.asarray(c0) / np.sqrt(np.asarray(d) / 2),
+}
+"""The law of ``laws``, and what it is compared with: lengths that add instead of squares, and no bend at all."""
+
+
+def fit_form(points: pd.DataFrame, form: str = "squares") -> Law:
+    """Fit one of ``FORMS`` to the columns ``c0``, ``d`` and ``budget`` of ``points``, on a log scale.
+
+    Points whose budget is not finite are left out; raises ``ValueError`` with fewer than three others.
+    """
+    checks.choice("form", form, FORMS)
+    points = points[np.isfinite(points["budget"]) & (points["budget"] > 0)]
+    if len(points) < 3:
+        raise ValueError(f"fit_form needs three points with a finite budget; got {len(points)}")
+    c0, d, budget = points[["c0", "d", "budget"]].to_numpy(float).T
+
+    def law(_: NDArray[np.float64], phi: float, kappa: float) -> NDArray[np.float64]:
+        return np.log(FORMS[form](c0, d, phi, kappa))
+
+    if form == "proportional":
+        return Law(0.0, float(np.exp(np.mean(np.log(budget) - law(c0, 1.0, 0.0)))))
+    (phi, kappa), _ = curve_fit(law, c0, np.log(budget), p0=(0.25, 0.2), bounds=([1e-6, 0.0], [100.0, 100.0]))
+    return Law(float(kappa), float(phi))
+
+
 def cells(**tables: pd.DataFrame) -> pd.DataFrame:
-    """Return trials of ``projected`` as one table, with the columns ``panel`` (the keyword), ``d`` and ``c0``.
+    """Return trials of ``projected`` as one table, with the columns ``panel`` (the keyword), ``d``, ``c0``, ``radius``.
 
     C0 is what the ball allowed, V sqrt(m); ``moved`` is what training used of it.
     """
-    parts = [
-        table.assign(
-            panel=panel,
-            d=table["side"] ** 2,
-            c0=table["radius"] * table["m"] ** 0.5 if "radius" in table else table["c0"],
-        )
-        for panel, table in tables.items()
-    ]
+    parts = []
+    for panel, table in tables.items():
+        c0 = table["radius"] * table["m"] ** 0.5 if "radius" in table else table["c0"]
+        parts.append(table.assign(panel=panel, d=table["side"] ** 2, c0=c0, radius=c0 / table["m"] ** 0.5))
     return pd.concat(parts, ignore_index=True)
 
 
 def edges(cells: pd.DataFrame, level: float = 0.5, field: str = "worst") -> pd.DataFrame:
     """Return where ``field`` crosses ``level``: ``d``, ``c0`` and ``budget``, one row a column of a panel and a seed.
+
+    ``below`` and ``above`` are the neighbours on the grid between which it does: the threshold is known no better.
 
     ``constant`` is what the paper has a number for: budget sqrt(d) in the left panel (5), V sqrt(m) = C0 in the right
     one (25). Other panels are read like the left one.
@@ -99,10 +130,19 @@ def edges(cells: pd.DataFrame, level: float = 0.5, field: str = "worst") -> pd.D
     parts = []
     for panel, part in cells.groupby("panel", sort=False):
         along, by = ALONG.get(str(panel), ALONG["left"])
-        found = thresholds(part, along, by, level=level, field=field).assign(panel=panel)
+        found = _bracketed(part, along, by, thresholds(part, along, by, level=level, field=field)).assign(panel=panel)
         constant = found["c0"] if panel == "right" else found["budget"] * found["d"] ** 0.5
         parts.append(found.assign(constant=constant))
     return pd.concat(parts, ignore_index=True)
+
+
+def _bracketed(part: pd.DataFrame, along: str, by: list[str], found: pd.DataFrame) -> pd.DataFrame:
+    grids = {key: np.sort(group[along].to_numpy(float)) for key, group in part.groupby([*by, "seed"])}
+    ends = []
+    for key, value in zip(found[[*by, "seed"]].itertuples(index=False, name=None), found[along], strict=True):
+        k = int(np.searchsorted(grids[key], value))
+        ends.append((grids[key][k - 1], grids[key][k]) if np.isfinite(value) else (np.nan, np.nan))
+    return found.assign(**dict(zip(("below", "above"), np.array(ends, float).reshape(-1, 2).T, strict=True)))
 
 
 def relative_budget(cells: pd.DataFrame, law: Transition) -> pd.Series:
