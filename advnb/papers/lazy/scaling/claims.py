@@ -238,3 +238,28 @@ def _units(runs: pd.DataFrame) -> Measured:
         f"{fits['gradient']} (gradient)"
     )
     return text, {"norm": fits["relative"].value, "gradient": fits["gradient"].value, "dims": count}
+
+
+PLANNED = Page("lazy/scaling-planned", title="Figure 6 beyond m = 1000", draft=True)
+"""A condition written before the runs at C0 = 40 of m = 1e4 and those beyond C0 = 10 of m = 1e5."""
+
+
+@PLANNED.claim(
+    "figure-6.width",
+    says="Figure 6 has m = 1e5",
+    evidence=UNIT,
+    holds=lambda spread, cells_1e4, cells_1e5: spread < 1.25 and cells_1e4 >= 28 > cells_1e5 >= 10,
+    verdict="reproduced in part",
+    why="the condition is that of Figure 5: the widths lie together in every cell that was run, all of them at m = 1e4 "
+    "and some at 1e5",
+)
+def _figure_6_width(runs: pd.DataFrame) -> Measured:
+    rows = by_radius(runs).query("radius > 0 and reduction == 'sum' and reached")
+    means = rows.pivot_table(index=["d", "radius"], columns="m", values="relative")
+    spread = (means.max(axis=1) / means.min(axis=1)).max()
+    cells = means.notna().sum()
+    text = (
+        f"of 28 cells (d and C0), {cells[10_000]} were run at m = 1e4 and {cells[100_000]} at 1e5; in each, the mean "
+        f"flipping steps at the widths that there are differ by a factor of {at_most(spread, 0.05)}"
+    )
+    return text, {"spread": spread, "cells_1e4": int(cells[10_000]), "cells_1e5": int(cells[100_000])}

@@ -43,7 +43,9 @@ FIGURES_5_6 = Experiment(
         "laptop": [
             _grid(1000, 1500, RADII, units="unit", reduction="sum"),
             _grid(10_000, 1000, RADII[:3], units="unit", reduction="sum"),
+            _grid(10_000, 3000, [40.0], units="unit", reduction="sum"),
             _grid(100_000, 60, [10.0], units="unit", reduction="sum"),
+            _grid(100_000, 500, [20.0, 30.0], units="unit", reduction="sum"),
             _grid(1000, 4000, [10.0, 20.0], units="unit", reduction="mean"),
             _grid(10_000, 1500, [10.0], units="unit", reduction="mean"),
         ],
