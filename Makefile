@@ -18,6 +18,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 # Kernels and Jupyter print warnings about these two on every start.
 export JUPYTER_PLATFORM_DIRS := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
+# Threads that wait for each other shall sleep: they spin otherwise, and beside other work a small network takes many times as long.
+export OMP_WAIT_POLICY ?= PASSIVE
 
 help: ## List these commands
 	@echo "The First-Order Adversary: three papers on adversarial training, run again."

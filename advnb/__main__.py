@@ -16,6 +16,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: its threads would spin while they wait
+
 from advnb import data
 from advnb.data import sources
 from advnb.experiments import SCALES, Experiment, Outcome, find, run, verify

@@ -1,6 +1,7 @@
 """The command line, end to end, on the toy experiments."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -208,3 +209,21 @@ def test_another_folder_can_be_named(call, tmp_path):
 def test_the_papers_experiments_are_listed():
     done = subprocess.run([sys.executable, "-m", "advnb", "list"], capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.startswith("experiment"), done.stderr
+
+
+def test_threads_that_wait_sleep_unless_the_reader_said_otherwise():
+    """OpenMP reads the variable once, when torch loads it, so it has to stand before."""
+    watch = """
+import os, sys
+class AtTorch:
+    def find_spec(self, name, *rest):
+        if name == "torch":
+            print(os.environ["OMP_WAIT_POLICY"])
+            raise SystemExit
+sys.meta_path.insert(0, AtTorch())
+import advnb.__main__
+"""
+    kept = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    for given, seen in (({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")):
+        done = subprocess.run([sys.executable, "-c", watch], env=kept | given, capture_output=True, text=True)
+        assert done.stdout.split() == [seen], done.stderr
