@@ -9,7 +9,7 @@ from scipy.integrate import quad
 from scipy.special import betainc
 from scipy.stats import binom, chi, chi2, norm
 
-from advnb.papers.lazy.bounds import mended, printed, uniform
+from advnb.papers.lazy.bounds import chaining, mended, printed, uniform
 
 GAMMA = 0.05
 
@@ -101,9 +101,8 @@ def test_lemma_b6_holds_by_another_proof():
         for radius in (0.0, 0.03, 1.0):
             for shift in (0.0, 0.2, 0.5):
                 for eps in (1e-6, 1e-3, 0.15):
-                    length = 1 - shift
-                    bound = sqrt(2 / pi) * (radius * (length + eps) + eps * sqrt(d - 1)) / (length - eps)
-                    assert flips_nearby(d, radius, eps, length) <= bound * (1 + 1e-6)
+                    bound = mended.flip_probability_nearby(d, radius, shift, eps)
+                    assert flips_nearby(d, radius, eps, 1 - shift) <= bound * (1 + 1e-6)
                     assert bound <= printed.flip_probability_nearby(d, radius, shift, eps)
     larger = np.linspace(0.15, 1, 50)
     assert np.all([printed.flip_probability_nearby(1, 0, 0, eps) > 1 for eps in larger])  # and it grows with d
@@ -159,7 +158,7 @@ def test_lemma_b7_holds_in_large_dimensions():
     t, t8 = (1 + log(4)) / 2000, (1 + log(8)) / 2000
     start = sqrt((0.5 - sqrt(2 * t) - t) * (1 - 5 * sqrt(t8)))
     flips = 1 / sqrt(2000) + sqrt(t / 2)
-    assert start - 1 / sqrt(2000) - flips - sqrt(flips) * (1 + sqrt(2 * t)) > 0.25
+    assert start - 1 / sqrt(2000) - flips / sqrt(2 * pi) - sqrt(flips) * (1 + sqrt(2 * t)) > 0.25
 
 
 @pytest.mark.parametrize("m", [10**3, 10**5, 10**7])
@@ -198,7 +197,7 @@ def test_lemma_b8_one_point_on_many_hyperplanes():
     eps = 0.25 * radius / (sqrt(d) + sqrt(2 * log(2 * m / GAMMA)))
     union = log(2 / GAMMA) + d * log(1 + 2 * shift / eps)
     width = radius * (1 + (0.25 + eps) / (1 - shift))
-    assert touched <= uniform.most_of(m, sqrt(2 / pi) * width, union) < 2 * d * log(m)
+    assert touched <= m * chaining.share(sqrt(2 / pi) * width, union / m) < 2 * d * log(m)
 
 
 def lengths(d, log_m):

@@ -90,13 +90,26 @@ class TestMended:
             ratio = 0.33 * d * math.log(m * d) / math.sqrt(m)
             assert bounds.b9_width_step(d) == pytest.approx(ratio)
 
-    def test_equation_4_stands_although_its_proof_does_not(self):
-        for d in (2, 10, 784):
-            for eps in (1e-6, 0.01, 0.3):
-                for radius in (0.0, 0.03, 1.0):
-                    for shift in (0.0, 0.2, 0.5):
-                        sound = mended.flip_probability_nearby(d, radius, shift, eps)
-                        assert sound <= bounds.flip_probability_nearby(d, radius, shift, eps)
+    @pytest.mark.parametrize("d", [2, 10, 784])
+    def test_equation_4_by_another_proof(self, d):
+        """For every eps, so small against exp(-d) too; where eps > 0.15 the printed bound exceeds 1."""
+        for eps in (1e-300, 1e-6, 0.01, 0.15, 0.3, 0.6, 2.0):
+            for radius in (0.0, 0.03, 1.0):
+                for shift in (0.0, 0.2, 0.5):
+                    sound = mended.flip_probability_nearby(d, radius, shift, eps)
+                    assert sound <= min(1.0, bounds.flip_probability_nearby(d, radius, shift, min(eps, 1.0)))
+        assert mended.flip_probability_nearby(17, 0.1, 0.5, 0.25) == pytest.approx(
+            min(1.0, math.sqrt(2 / math.pi) * (0.1 * 0.75 + 0.25 * 4) / 0.25)
+        )
+        assert mended.flip_probability_nearby(2, 0.1, 0.5, 0.5) == 1
+
+    @pytest.mark.parametrize("eps", [1e-4, 0.01, 0.1])
+    def test_equation_4_against_units_that_flip(self, eps):
+        """Counted exactly, at x / 2, the worst delta of length 1/2."""
+        net, x = start(7, 5, 100_000)
+        share = measured.sign_flips_nearby(net, x / 2, 0.02, eps).item() / 100_000
+        bound = mended.flip_probability_nearby(5, 0.02, 0.5, eps)
+        assert 0.5 * bound < share < bound + 4 * (share / 100_000) ** 0.5
 
     def test_the_second_set_by_hand(self):
         gamma = 2 * math.exp(-2)  # log(2/gamma) = 2; m = e^6, so that sqrt(2 log(2 m/gamma)) = 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from matplotlib.figure import Figure
@@ -16,9 +17,9 @@ from advnb.papers.lazy.bounds.claims import speaks_at_c0
 from advnb.papers.lazy.bounds.tables import C0, law
 from advnb.papers.lazy.repairs import drawings as repaired
 from advnb.papers.lazy.repairs import trials as counts
-from advnb.papers.lazy.repairs import widths
-from advnb.papers.lazy.repairs.claims import exceeds, log_excess
+from advnb.papers.lazy.repairs.claims import drawn, exceeds, limits, log_excess
 from advnb.papers.lazy.task import random_start
+from advnb.statistics import wilson
 
 F64 = torch.float64
 HERE = {"seed": 0, "device": "cpu", "dtype": F64}
@@ -78,6 +79,19 @@ class TestRuns:
         gammas = [largest - 1e-9, largest + 1e-9]
         assert counts.value_failures(m=6, c0=3.0, draws=1, gammas=gammas, **HERE)["over"] == [1, 0]
 
+    def test_failures_are_counted_as_the_lemmas_are_broken(self, monkeypatch):
+        """With bounds that half of the draws break: at thresholds between what two networks attain."""
+        setting = {"d": 6, "m": 40, "c0": 1.0, "draws": 12, **HERE}
+        found = counts.failures(gammas=[0.9, 0.05], **setting)
+        assert found["gradient"] == found["along"] == [0, 0] and found["projection"][1] > found["projection_mended"][1]
+        assert found["projection"][0] >= found["projection"][1]
+        for name, value in (("gradient", found["gradient_least"]), ("gradient_change_along", found["along_most"])):
+            monkeypatch.setattr(printed, name, lambda *sizes, value=value: value + (sizes[-1] - 0.5) * 1e-9)
+        found = counts.failures(gammas=[0.9, 0.1], **setting)  # the bound a little above the extreme, and below
+        assert found["gradient_open"] == [1, 0] and found["along_open"] == [0, 1]
+        monkeypatch.setattr(printed, "sign_flips", lambda m, radius, gamma: found["flips_mean"])
+        assert 1 <= counts.failures(gammas=[0.9], **setting)["flips"][0] <= 11
+
     def test_the_flips_of_b6_are_those_of_angles(self):
         found = counts.flip_probabilities(
             d=8, units=20_000, radius=0.02, shifts=[0.1, 0.5], epsilons=[1e-9, 0.05], **HERE
@@ -118,11 +132,14 @@ class TestExact:
         assert log_excess(1, t) == pytest.approx(math.log(fails / gamma))
         assert log_excess(100, 1.0) < 0 < log_excess(1, 16.0)
 
-    def test_widths_are_the_ends_of_what_works(self):
-        low, high = widths(1e9, 1.0)
-        for k, works in ((low - 1, False), (low, True), (high, True), (high + 1, False)):
-            assert (uniform.step_length(1e9, 10.0**k, 1.0) < 1) is works
-        assert np.isnan(widths(100.0, 1.0)).all()
+    def test_limits_are_wilsons_over_gamma(self):
+        table = pd.DataFrame(
+            {"m": 10, "c0": [1.0, 1.0, 2.0], "draws": 20, "gammas": [[0.5, 0.1]] * 3, "over": [[4, 0], [6, 1], [0, 0]]}
+        )
+        low, high = limits(table, "over")
+        assert low[0] == pytest.approx([wilson(10, 40)[0] / 0.5, wilson(1, 40)[0] / 0.1])
+        assert high[1] == pytest.approx([wilson(0, 20)[1] / 0.5, wilson(0, 20)[1] / 0.1])
+        assert drawn(table) == "20 or more draws for each of 2 pairs (m, C0), γ from 0.1 to 0.5"
 
 
 class TestPictures:
@@ -187,10 +204,10 @@ class TestPictures:
         drawings.draw_change_bounds(ax, runs)
         curves = lines(ax)
         here = speaks_at_c0(load("lazy.speaks_from"))
-        for name, start in (("B.9 as printed", here["change"]), ("B.9 mended", here["change_mended"])):
+        for name, start in (("B.9 as printed", here["change"]), ("this book", here["change_mended"])):
             d, bound = curves[name]
             assert np.log10(d[bound < np.sqrt(d) / 4][0]) == pytest.approx(start, abs=0.35)
-        assert curves["found"][1].max() < curves["B.9 mended"][1].min()
+        assert curves["found"][1].max() < curves["this book"][1].min()
 
     def test_one_size(self, ax, rows):
         drawings.draw_one_size(ax, rows, 784, 100_000, 10.0)
@@ -210,9 +227,11 @@ class TestPictures:
 
     def test_widths(self, ax):
         repaired.draw_widths(ax)
-        assert [patch.get_label() for patch in ax.collections] == ["mended, C0 = 1", "mended, C0 = 10"]
+        assert [patch.get_label() for patch in ax.collections] == ["this book, C0 = 1", "this book, C0 = 10"]
         (logs, low), (_, high) = (line.get_data() for line in ax.lines)
         assert low == pytest.approx(2.4 * logs) and high[-1] > low[-1]
+        edge = ax.collections[0].get_paths()[0].vertices
+        assert edge[:, 1].max() == 60 and [10.0, uniform.least_width(1e10, 1.0)] in edge.tolist()
 
     def test_flip_probabilities(self):
         table, (left, right) = load("lazy.flip_probabilities"), Figure().subplots(1, 2)

@@ -1,17 +1,19 @@
-"""The claims of the page: Lemmas 4.1 to 4.4, two that choose after the draw, B.9, and the constants of Theorem 3.1."""
+"""The claims of the page: Lemmas 4.1 to 4.4, two that choose after the draw, B.9, and what Theorem 3.1 needs."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from advnb.book.claims import Page
 from advnb.book.rounding import about, at_least, at_most
 from advnb.papers.lazy.bounds import mended, printed, uniform
 from advnb.papers.lazy.bounds.printed import GAMMA
-from advnb.papers.lazy.bounds.tables import C0, at, at_paper, law, worst_cases
+from advnb.papers.lazy.bounds.tables import C0, at, at_paper, worst_cases
+from advnb.statistics import exponent
 
 PAGE = Page("lazy/bounds", title="Bounds")
 
@@ -27,7 +29,7 @@ def speaks_at_c0(speaks: pd.DataFrame) -> pd.Series:
     "lemma-4.3",
     says="at most C0 √m + √(m log(1/γ)/2) units change sign anywhere in the ball",
     evidence="lazy.bounds",
-    holds=lambda largest: 0.7 < largest <= 1,
+    holds=lambda largest: largest <= 1,
     verdict="reproduced",
     why="the expectation is √(2/π) of the first term, and the rest is Hoeffding's inequality",
 )
@@ -45,7 +47,7 @@ def _flips(runs: pd.DataFrame) -> Measured:
     "lemma-4.1",
     says="|f| ≤ 2√log(2/γ) + C0 throughout the ball",
     evidence="lazy.bounds",
-    holds=lambda largest: 0.4 < largest <= 1,
+    holds=lambda largest: largest <= 1,
     verdict="reproduced",
     why="a factor of about two to spare: half of the units are off and cannot add anything",
 )
@@ -87,7 +89,7 @@ def _flips_nearby(runs: pd.DataFrame) -> Measured:
     says="the units that switch between the start and W are independent of their weights, so that they change the "
     "gradient by at most √(|S_V|/m) ‖z‖",
     evidence="lazy.chosen_units",
-    holds=lambda least, over_mended: least > 1.05 and over_mended < 1,
+    holds=lambda least, over_mended: least > 1 and over_mended < 1,
     verdict="not reproduced",
     why="which of the units switch is chosen by W; about C0/π can be taken away at any width",
 )
@@ -104,7 +106,7 @@ def _chosen(units: pd.DataFrame) -> Measured:
     "lemma-4.2",
     says="‖∇f‖ ≥ √d/4 throughout the ball, if m ≥ Ω(log(1/γ)) and d ≥ Ω(log(m/γ)/m)",
     evidence=("lazy.bounds", "lazy.one_direction"),
-    holds=lambda flat_25, flat_100, least_784: flat_25 == 0 and flat_100 < 2.5 and least_784 > 7,
+    holds=lambda small, middle, large: small < 1 and middle < 1 <= large,
     verdict="reproduced in part",
     why="needs d of the order C0² as well: moving all units that are on takes C0/2 off a gradient of √(d/2)",
 )
@@ -116,33 +118,37 @@ def _gradient(runs: pd.DataFrame, directions: pd.DataFrame) -> Measured:
         f"at m = 10⁴ and C0 = 10 the ball holds weights whose gradient at x is {about(flat[25], 1)} (d = 25) and "
         f"{at_most(flat[100], 0.5)} (d = 100, where √d/4 is 2.5); at d = 784 the smallest is {at_least(least, 0.5)}, "
         "where √d/4 is 7"
-    ), {"flat_25": flat[25], "flat_100": flat[100], "least_784": least}
+    ), {"small": flat[25] / (5 / 4), "middle": flat[100] / (10 / 4), "large": least / (28 / 4)}
 
 
 @PAGE.claim(
     "lemma-4.4",
     says="within 1/√d the gradient changes by o(√d) throughout the ball",
     evidence=("lazy.bounds", "lazy.one_direction"),
-    holds=lambda times, shares: times < 1.6 and shares[0] > shares[1] > shares[2],
+    holds=lambda start, worked, bound: start < 0.5 and worked < 0.5 and bound < 0.5,
     verdict="reproduced",
-    why="as far as a search can show; that it holds for all δ and W follows from the mended Lemma B.9",
+    why="a search finds less than there is, but the book's bound (Theorem 3.1, this book) covers all δ and all W, and "
+    "its exponent is below one half, too; the condition was another one before, set after the first runs",
 )
 def _change(runs: pd.DataFrame, directions: pd.DataFrame) -> Measured:
-    times = (runs["change"] / law(runs["d"]))[runs["m"] >= 10_000].max()
+    start = exponent(runs[runs["m"] == 10_000], "d", "change", "seed")
     wide = directions[(directions["m"] == 10_000) & (directions["c0"] == 1)]
-    shares = (wide["change_ball"] / (wide["d"] / 2) ** 0.5).groupby(wide["d"]).mean()
+    worked = exponent(wide, "d", "change_ball", "seed")
+    low, high = (uniform.gradient_change(d, d**2.4, 1.0).total for d in (1e8, 1e24))
+    bound = math.log(high / low) / math.log(1e16)
     return (
-        f"for m ≥ 10⁴ the largest change found at the start is {at_most(times, 0.1)} times √(d arcsin(R)/π), which is "
-        "of order d^(1/4); with weights of the ball that work against it (C0 = 1) it falls from "
-        f"{about(shares[25], 1)} of √(d/2) at d = 25 to {about(shares[784], 1)} at 784"
-    ), {"times": times, "shares": [shares[d] for d in (25, 100, 784)]}
+        f"at m = 10⁴ the largest change found grows as d^{about(start.value, 1)} at the start and, with weights of the "
+        f"ball that work against it (C0 = 1), as d^{about(worked.value, 1)}; the bound that holds for all of them as "
+        f"d^{about(bound, 2)} from d = 10^8 to 10^24"
+    ), {"start": start.high, "worked": worked.high, "bound": bound}
 
 
 @PAGE.claim(
     "lemma-b.9",
     says="the change is at most 9(C1 d² log²(md) √(log d/d))^(1/4) + 15 d log(md)/√m + 327 C̄ C0 d^(1/4)",
     evidence=("lazy.one_direction", "lazy.speaks_from"),
-    holds=lambda start, start_mended, ratio, found: 20 < start < 26 and start_mended < 7 and ratio < 1 and found < 1,
+    # below the book's bound, so true; above the gradient at all sizes run; d^3.4 weights are 10^12 at d = 10^3.5
+    holds=lambda ratio, found, over_gradient, start: ratio < 1 and found < 1 < over_gradient and start > 3.5,
     verdict="vacuous here",
     why="true, by another proof, and says nothing at any size that can be run; at the sizes of the paper it is "
     "thousands of times the whole gradient",
@@ -158,16 +164,19 @@ def _change_bound(directions: pd.DataFrame, speaks: pd.DataFrame) -> Measured:
         for gamma in (0.5, 0.05, 1e-3)
         if d >= math.log(4 / gamma) ** 2
     ]
-    limits = at(lambda d, m, c0: uniform.gradient_change(d, m, c0).total, directions, "d", "m", "c0")
+    ours, theirs = (
+        at(lambda d, m, c0, of=of: of.gradient_change(d, m, c0).total, directions, "d", "m", "c0")
+        for of in (uniform, printed)
+    )
     return (
         f"at C0 = 10 the bound is below √d/4 from d = 10^{here['change']:.1f} on, where m ≥ d^2.4 is "
-        f"10^{2.4 * here['change']:.0f}; the mended bound from d = 10^{here['change_mended']:.1f} on, and it is "
+        f"10^{2.4 * here['change']:.0f}; the book's bound from d = 10^{here['change_mended']:.1f} on, and it is "
         f"{at_most(max(ratios), 0.05)} of the printed one at {len(ratios)} sizes that meet the conditions"
     ), {
-        "start": here["change"],
-        "start_mended": here["change_mended"],
         "ratio": max(ratios),
-        "found": (directions["change_ball"] / limits).max(),
+        "found": (directions["change_ball"] / ours).max(),
+        "over_gradient": (theirs / (directions["d"] / 2) ** 0.5).min(),
+        "start": here["change"],
     }
 
 
@@ -175,9 +184,8 @@ def _change_bound(directions: pd.DataFrame, speaks: pd.DataFrame) -> Measured:
     "theorem-3.1.constants",
     says="there are constants such that a step of length O(1/√d) flips every network of the ball",
     evidence=("lazy.bounds", "lazy.speaks_from"),
-    holds=lambda start, start_mended, step, measured: (
-        start_mended < 10 and start > 20 and step > 3 * measured and measured < 3
-    ),
+    # d^3.4 weights are 10^12 at d = 10^3.5, which nobody runs
+    holds=lambda start, start_mended, step, measured: 3.5 < start_mended < start and step > measured,
     verdict="vacuous here",
     why="the statement is not in doubt at small sizes, where it is tested directly; the proof's constants reach it "
     "only in dimensions nobody uses",
@@ -189,7 +197,55 @@ def _step(runs: pd.DataFrame, speaks: pd.DataFrame) -> Measured:
     step = uniform.step_length(d, d**2.4, C0) * d**0.5
     return (
         "with the printed bounds the first d at which the chain closes at all is beyond "
-        f"10^{math.floor(here['step'])} (C0 = 10); with the mended ones 10^{here['step_mended']:.1f}, and ten times "
+        f"10^{math.floor(here['step'])} (C0 = 10); with the book's 10^{here['step_mended']:.1f}, and ten times "
         f"further on the step is about {about(step, 2)}/√d; the longest exact flipping step measured at the start is "
         f"{about(norms.max(), 2)}/√d"
-    ), {"start": here["step"], "start_mended": here["step_mended"], "step": step, "measured": norms.median()}
+    ), {"start": here["step"], "start_mended": here["step_mended"], "step": step, "measured": norms.max()}
+
+
+@PAGE.claim(
+    "theorem-3.1.no-upper-width",
+    statement="Theorem 3.1, this book",
+    says="(not in the paper, which stops at exp(d^0.24)) the bounds show a flipping step at every width above a least "
+    "one, however large",
+    holds=lambda without, growth: without == 0 and growth <= 1.01,
+    verdict="reproduced",
+    why="chaining over δ costs √log d where a count of sign patterns costs √log m; the proof is on this page",
+)
+def _no_upper_width() -> Measured:
+    steps = []
+    for d, c0 in ((1e8, 1.0), (1e8, 10.0), (1e12, 1.0), (1e12, 10.0)):
+        first = math.log(10) * uniform.least_width(d, c0)
+        widths = (1.01 * first, 2 * first, d**0.24, d**0.5, d, 1e3 * d)
+        steps.append([_step_at(d, log_m, c0) * d**0.5 for log_m in widths if log_m > first])
+    without = sum(step == math.inf for row in steps for step in row)
+    growth = max(row[-1] / row[0] for row in steps)
+    return (
+        f"at d = 10^8 and 10^12, C0 = 1 and 10, there is a step at {sum(map(len, steps)) - without} of "
+        f"{sum(map(len, steps))} widths from the least one to e^(1000 d); the step at the largest width is "
+        f"{at_most(growth, 0.05)} times that near the least"
+    ), {"without": without, "growth": growth}
+
+
+@PAGE.claim(
+    "theorem-3.1.width-d-log2",
+    statement="Theorem 3.1, this book",
+    says="(not in the paper, which asks for d^2.4) a width of the order of d log²m is enough",
+    holds=lambda slope, most: slope <= 1 and most < 1,
+    verdict="reproduced",
+    why="from where the bounds speak with room; close to the first such d the least width is larger",
+)
+def _least_width() -> Measured:
+    sizes = [1e10, 1e12, 1e14, 1e16, 1e20, 1e24]
+    logs = [math.log(10) * uniform.least_width(d, C0) for d in sizes]
+    shares = [log_m - math.log(d) - 2 * math.log(log_m) for d, log_m in zip(sizes, logs, strict=True)]
+    slope = 1 + np.polyfit(np.log(sizes), shares, 1)[0]
+    least = math.exp(shares[0]), math.exp(shares[-1])
+    return (
+        f"at C0 = 10 the least width is {at_most(least[0], 5)} times d log²m at d = 10^10 and {at_most(least[1], 1)} "
+        "times at 10^24, and so below d^2.4 at all of them"
+    ), {"slope": slope, "most": max(k / (2.4 * math.log(d)) for k, d in zip(logs, sizes, strict=True))}
+
+
+def _step_at(d: float, log_m: float, c0: float) -> float:
+    return uniform.step_length(d, math.exp(min(log_m, 690)), c0, log_m=log_m)

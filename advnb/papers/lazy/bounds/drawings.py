@@ -28,9 +28,12 @@ SPEAKS = {
     "gradient_simple": "B.7 gives √d/4",
     "window": "window of Theorem 3.1 not empty",
     "change": "B.9 below √d/4",
-    "change_mended": "B.9 below √d/4, mended",
+    "change_mended": "B.9 below √d/4, this book",
     "step": "Theorem 3.1 from printed bounds",
-    "step_mended": "Theorem 3.1 from mended bounds",
+    "step_mended": "Theorem 3.1 from the book's",
+    "step_narrow": "… at m = 100 d log²d",
+    "step_top": "… at m = exp(d^0.24)",
+    "step_wide": "… at m = e^d",
 }
 """What ``lazy.speaks_from`` holds, in the order of the picture."""
 
@@ -156,7 +159,7 @@ def draw_change_bounds(ax: Axes, runs: pd.DataFrame) -> None:
     old = [printed.gradient_change(k, 1, C0, log_m=2.4 * math.log(k)).total for k in d]
     new = [uniform.gradient_change(k, min(k**2.4, 1e300), C0).total for k in d]
     ax.loglog(d, old, label="B.9 as printed", **figures.line("bound"))
-    ax.loglog(d, new, label="B.9 mended", **MENDED)
+    ax.loglog(d, new, label="this book", **MENDED)
     ax.loglog(d, np.sqrt(d) / 4, label="√d/4", **PAPER)
     ax.loglog(d, d**0.25 / np.pi**0.5, label="law for one δ", **EXACT)
     found = runs.groupby("d")["change"].mean()

@@ -45,12 +45,16 @@ def flip_probability(shift: float) -> float:
 
 
 def flip_probability_nearby(d: float, radius: float, shift: float, eps: float) -> float:
-    """Eq. (4) with the variance (1 - R)^2 that ||delta|| <= R leaves; V scales with ||x + delta|| and is not hurt.
+    """Eq. (4) by a proof that holds for every eps; at most 1, which it is for eps >= 1 - R.
 
-    It stays below the printed bound for d >= 2 and eps <= 1/3, so that the statement stands and its proof does not.
+    With rho = ||x + delta|| >= 1 - R and g, h the parts of w_{s,0} along and across x + delta, the event implies
+    rho |g| <= eps (|g| + ||h|| + V) + V rho. As h is independent of g and E||h|| <= sqrt(d - 1), its probability is
+    at most sqrt(2/pi) (V (rho + eps) + eps sqrt(d - 1)) / (rho - eps), which falls with rho.
     """
-    row = sqrt(d + 4 * sqrt(d * log(2 / eps))) + radius
-    return eps + sqrt(2 / pi) * (eps * row / (1 - shift) + radius)
+    rho = 1 - shift
+    if eps >= rho:
+        return 1.0
+    return min(1.0, sqrt(2 / pi) * (radius * (rho + eps) + eps * sqrt(d - 1)) / (rho - eps))
 
 
 def gradient(d: float, m: float, c0: float, gamma: float = GAMMA) -> float:
@@ -65,20 +69,30 @@ def gradient(d: float, m: float, c0: float, gamma: float = GAMMA) -> float:
 def switched(d: float, m: float, c0: float, gamma: float = GAMMA) -> float:
     """Eq. (7) mended: what the units that W in the ball makes change sign can change in the gradient.
 
-    The sign flips T chosen by W lie in S, k = |S| (Lemma B.4), and S depends on <w_{s,0}, x> alone. So the rows of
-    Z_S = (P w_{s,0})_{s in S} are Gaussian, and || sum_T a_s P w_{s,0} || <= sqrt(k) ||Z_S|| <= sqrt(k) (sqrt(k) +
-    sqrt(d) + sqrt(2 log(4/gamma))) with probability 1 - gamma / 4; that k is exceeded takes gamma / 4, too.
+    The sign flips T chosen by W lie in S (Lemma B.4), and S depends on <w_{s,0}, x> alone. So the rows
+    (P w_{s,0})_{s in S} are Gaussian, and ``chosen`` bounds the sum over T with probability 1 - gamma / 4; that |S| is
+    exceeded takes gamma / 4, too.
     """
-    flips = min(float(m), bounds.sign_flips(m, c0 / sqrt(m), gamma / 4))
-    return sqrt(flips / m) * (sqrt(flips) + sqrt(d) + sqrt(2 * log(4 / gamma)))
+    count = min(sqrt(m), c0 + sqrt(log(4 / gamma) / 2))  # Lemma B.4 at gamma / 4, over sqrt(m)
+    return chosen(d, count, 1 / sqrt(m), log(4 / gamma))
 
 
-def from_which(holds: Callable[[float], bool], *, most: float = 400.0) -> float:
+def chosen(d: float, count: float, root: float, t: float) -> float:
+    """The longest sum of some of k = ``count`` sqrt(m) Gaussian rows, over sqrt(m), up to exp(-t); ``root`` is m^-1/2.
+
+    Chevet's inequality: sup over b in {0, 1}^k and unit r of b.Z r has a mean of at most E sum_s max(g_s, 0) +
+    sqrt(k) E||h|| <= k / sqrt(2 pi) + sqrt(k d), and it is sqrt(k)-Lipschitz in Z. So whoever chooses after the draw
+    gets k / sqrt(2 pi), where a sum of all rows has sqrt(k d).
+    """
+    return count / sqrt(2 * pi) + sqrt(count * root) * (sqrt(d) + sqrt(2 * t))
+
+
+def from_which(holds: Callable[[float], bool], *, most: float = 400.0, per_decade: int = 50) -> float:
     """Return the least log10(size) from which ``holds`` stays true, up to 10^most; inf if it is not true there.
 
-    ``holds`` takes a size. It is asked on a fine logarithmic grid, then between the last failure and the next point.
+    ``holds`` takes a size. It is asked on a logarithmic grid, then between the last failure and the next point.
     """
-    grid = [k / 50 for k in range(int(50 * most) + 1)]
+    grid = [k / per_decade for k in range(int(per_decade * most) + 1)]
     truths = [_true(holds, at) for at in grid]
     if not truths[-1]:
         return inf

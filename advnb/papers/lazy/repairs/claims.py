@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,11 @@ from advnb.book.rounding import about, at_least, at_most
 from advnb.papers.lazy.bounds import mended, printed, uniform
 from advnb.papers.lazy.bounds.claims import speaks_at_c0
 from advnb.papers.lazy.bounds.printed import GAMMA
-from advnb.papers.lazy.bounds.tables import C0, at, worst_cases
+from advnb.papers.lazy.bounds.tables import C0, at, at_paper, worst_cases
+from advnb.statistics import wilson
 
 PAGE = Page("lazy/repairs", title="Repairs")
+DRAFT = Page("lazy/repairs", title="Repairs", draft=True)  # until the runs of lazy.failures are there
 
 Measured = tuple[str, dict[str, Any]]
 
@@ -35,49 +36,62 @@ def log_excess(n: int, t: float) -> float:
     return float(np.logaddexp(stats.chi2.logsf(n + step, n), lower) - (math.log(2) - t))
 
 
-def widths(d: float, c0: float, exponents: Iterable[int] = range(6, 121)) -> tuple[float, float]:
-    """Return the least and the largest k of ``exponents`` for which the mended bounds show a step at m = 10^k."""
-    works = [k for k in exponents if uniform.step_length(d, 10.0**k, c0) < 1]
-    return (works[0], works[-1]) if works else (math.nan, math.nan)
+def limits(table: pd.DataFrame, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return Wilson's limits of how often ``name`` occurred, over gamma: arrays (settings of m and C0, gammas)."""
+    gammas = np.array(table["gammas"].iloc[0])
+    ends = [
+        [wilson(int(count), int(rows["draws"].sum())) for count in np.stack(rows[name].to_list()).sum(0)]
+        for _, rows in table.groupby(["m", "c0"])
+    ]
+    low, high = np.moveaxis(np.array(ends) / gammas[:, None], 2, 0)
+    return low, high
 
 
-@PAGE.claim(
+def drawn(table: pd.DataFrame) -> str:
+    """Return how many networks were drawn for each setting of m and C0, and for which gammas, in words."""
+    draws = table.groupby(["m", "c0"])["draws"].sum()
+    gammas = table["gammas"].iloc[0]
+    return (
+        f"{draws.min():,} or more draws for each of {len(draws)} pairs (m, C0), γ from {min(gammas)} to {max(gammas)}"
+    )
+
+
+@DRAFT.claim(
     "lemma-b.4.first",
     says="the bound on the first set fails with probability at most γ",
-    holds=lambda excess: excess <= 1,
+    evidence="lazy.failures",
+    holds=lambda often, excess: often <= 1 and excess <= 1,
     verdict="reproduced",
-    why="the count is binomial; Hoeffding's inequality is loose for events this rare",
+    why="the count is binomial; Hoeffding's inequality is loose for events this rare, and so is V for the probability",
 )
-def _flips() -> Measured:
+def _flips(table: pd.DataFrame) -> Measured:
+    _, often = limits(table, "flips")
     excess = [
         stats.binom.sf(math.floor(printed.sign_flips(m, c0 / m**0.5, gamma)), m, 2 * stats.norm.cdf(c0 / m**0.5) - 1)
         / gamma
         for m in (1000, 10_000, 100_000)
         for c0 in (0.1, 1.0, 10.0, 20.0, 40.0)
-        for gamma in (0.2, 0.05, 1e-3)
+        for gamma in (0.9, 0.5, 0.2, 0.05, 1e-3)
     ]
     return (
-        f"computed exactly for {len(excess)} combinations of m, C0 and γ, the failure probability is "
-        f"{at_most(max(excess), 1e-8)} γ"
-    ), {"excess": max(excess)}
+        f"over {drawn(table)}, the exact count exceeds the bound with {at_most(often.max(), 0.1)} γ (upper limit of "
+        f"95%); computed for {len(excess)} combinations of m, C0 and γ, with {at_most(max(excess), 0.05)} γ"
+    ), {"often": often.max(), "excess": max(excess)}
 
 
 @PAGE.claim(
     "lemma-b.5",
     says="|f| ≤ √(2 log(2/γ)) + 2 log(2/γ)/√m + C0 throughout the ball, except with probability γ",
     evidence="lazy.value_failures",
-    holds=lambda failures: failures <= 0.5,
+    holds=lambda often: often <= 1,
     verdict="reproduced",
     why="the two sides differ by C0/2 and by a factor √2 in the random part, so that failures are much rarer than γ",
 )
 def _value(table: pd.DataFrame) -> Measured:
-    counts = table.groupby(["m", "c0"])[["draws", "over"]].sum()
-    over = np.stack(counts["over"].to_list()) / counts["draws"].to_numpy()[:, None]
-    failures = (over / table["gammas"].iloc[0]).max()
-    return (
-        f"over {counts['draws'].iloc[0]:,} draws each, for four pairs (m, C0) and γ from 0.05 to 0.5, the bound fails "
-        f"with {at_most(failures, 0.1)} γ"
-    ), {"failures": failures}
+    _, often = limits(table, "over")
+    return (f"over {drawn(table)}, the bound fails with {at_most(often.max(), 0.1)} γ (upper limit of 95%)"), {
+        "often": often.max()
+    }
 
 
 @PAGE.claim(
@@ -104,9 +118,12 @@ def _fixed(table: pd.DataFrame) -> Measured:
     says="some weights in the ball and some δ' within ε flip a unit with probability at most "
     "2ε(√d + 2√(d log(2/ε))) + (1 + R + ε)V",
     evidence="lazy.flip_probabilities",
-    holds=lambda over_mended, mended_over_printed: over_mended <= 1.02 and mended_over_printed <= 1,
+    holds=lambda errors, errors_mended, mended_over_printed: (
+        errors < 5 and errors_mended < 5 and mended_over_printed <= 1
+    ),
     verdict="reproduced",
-    why="the proof's variance of at least 1/2 should be 1/4, but V scales with ‖x + δ‖ too and the ε-term has room",
+    why="the proof takes a variance of at least 1/2 where it can be 1/4, and writes an equality that is an inequality; "
+    "another proof, without either, gives less than is printed",
 )
 def _near(table: pd.DataFrame) -> Measured:
     trial = table.iloc[0]
@@ -114,18 +131,23 @@ def _near(table: pd.DataFrame) -> Measured:
         np.array([of.flip_probability_nearby(trial["d"], trial["radius"], 0.5, e) for e in trial["epsilons"]])
         for of in (printed, mended)
     )
-    counted = np.stack([*table["near_x"], *table["near_half"]]).max(0)
+    counted = np.stack([*table["near_x"], *table["near_half"]])
+    error = (counted * (1 - counted) / trial["units"]) ** 0.5
     return (
         f"the counted probability, at δ = 0 and at δ = -x/2, is {at_most((counted / old).max(), 0.05)} of the bound, "
-        f"and about {about((counted / new).max(), 1)} times what the mended proof gives, within sampling error"
-    ), {"over_mended": (counted / new).max(), "mended_over_printed": (new / old).max()}
+        f"and about {about((counted / new).max(), 1)} times what the other proof gives, within sampling error"
+    ), {
+        "errors": ((counted - old) / error).max(),
+        "errors_mended": ((counted - new) / error).max(),
+        "mended_over_printed": (new / np.minimum(old, 1)).max(),
+    }
 
 
 @PAGE.claim(
     "lemma-b.7",
     says="the lower bound on the gradient with its constants",
     evidence="lazy.bounds",
-    holds=lambda ratio, mended_less, settings: ratio <= 1 and mended_less and settings > 20,
+    holds=lambda ratio, ratio_mended, settings: ratio <= 1 and ratio_mended <= 1 and settings > 0,
     verdict="reproduced",
     why="true wherever it speaks here; the step (7) in its proof does not hold and the mended bound, a little smaller, "
     "does",
@@ -134,33 +156,60 @@ def _gradient(runs: pd.DataFrame) -> Measured:
     rows = worst_cases(runs)
     old, new = (at(of.gradient, rows, "d", "m", "c0") for of in (printed, mended))
     speaks = rows[old > 0]
-    ratio = (old / rows["gradient_low"])[old > 0].max()
+    ratio, ratio_mended = ((of / rows["gradient_low"])[of > 0].max() for of in (old, new))
     return (
         f"positive only for C0 ≤ {speaks['c0'].max():g} and d ≥ {speaks['d'].min()} among the sizes tried; there it is "
         f"{at_most(ratio, 0.05)} of the lower side of the measured minimum, printed or mended"
-    ), {"ratio": ratio, "mended_less": bool((new <= old).all()), "settings": len(speaks)}
+    ), {"ratio": ratio, "ratio_mended": ratio_mended, "settings": len(speaks)}
 
 
 @PAGE.claim(
     "lemma-b.7.paper-sizes",
     says="the same for C0 = 10 to 40, the sizes of the experiments",
     evidence=("lazy.bounds", "lazy.speaks_from"),
-    holds=lambda largest, start, start_mended: largest <= 0 and 2.5 < start < start_mended < 3.5,
+    holds=lambda largest, measured, start: largest <= 0 < measured and start > 0,
     verdict="vacuous here",
-    why="the term C0 and the last term together exceed √(d/2) at every size of the paper",
+    why="the term C0 and the last term together exceed √(d/2) at every size of the paper, although the gradient is "
+    "not small",
 )
 def _gradient_at_paper(runs: pd.DataFrame, speaks: pd.DataFrame) -> Measured:
     rows, here = worst_cases(runs), speaks_at_c0(speaks)
     sizes = rows[rows["c0"] >= C0].drop_duplicates(["d", "m", "c0"])
+    measured = at_paper(rows)["gradient_low"].min()
     return (
-        f"negative in all {len(sizes)} settings; at C0 = 10 and m = d^2.4 it becomes positive at "
+        f"negative in all {len(sizes)} settings, where the gradient at d = 784, m = 10⁴ and C0 = 10 keeps "
+        f"{at_least(measured, 1)} at least; at C0 = 10 and m = d^2.4 it becomes positive at "
         f"d = 10^{here['gradient']:.2f}, mended at 10^{here['gradient_mended']:.2f}, and reaches √d/4 at "
         f"10^{here['gradient_simple']:.2f}"
     ), {
         "largest": at(printed.gradient, sizes, "d", "m", "c0").max(),
-        "start": here["gradient"],
-        "start_mended": here["gradient_mended"],
+        "measured": measured,
+        "start": here["gradient"] - math.log10(sizes.loc[sizes["m"] >= sizes["d"] ** 2.4, "d"].max()),
     }
+
+
+@DRAFT.claim(
+    "lemma-b.7.failures",
+    says="the bound fails with probability at most γ",
+    evidence="lazy.failures",
+    holds=lambda often, speaks: often <= 1 and speaks > 0,
+    verdict="reproduced",
+    why="even the side that leaves the truth open stays above the bound; the length of one Gaussian row in its place, "
+    "and C0 for the C0/2 that can be taken, leave much room",
+)
+def _gradient_failures(table: pd.DataFrame) -> Measured:
+    _, often = limits(table, "gradient_open")
+    gammas = table["gammas"].iloc[0]
+    loosest, tightest = (
+        at(lambda d, m, c0, gamma=gamma: printed.gradient(d, m, c0, gamma), table, "d", "m", "c0")
+        for gamma in (max(gammas), min(gammas))
+    )
+    most = (loosest / table["gradient_least"]).max()
+    return (
+        f"at d = {table['d'].iloc[0]}, where it is positive for each γ, over {drawn(table)}, the lower side of the "
+        f"smallest gradient is below the bound with {at_most(often.max(), 0.1)} γ (upper limit of 95%); at "
+        f"γ = {max(gammas)} the bound is {at_most(most, 0.05)} of the least of these"
+    ), {"often": often.max(), "speaks": tightest.min()}
 
 
 @PAGE.claim(
@@ -169,8 +218,8 @@ def _gradient_at_paper(runs: pd.DataFrame, speaks: pd.DataFrame) -> Measured:
     evidence="lazy.one_direction",
     holds=lambda used, loose: used <= 1 and loose > 1,
     verdict="reproduced",
-    why="true with much room, so that the slips in its proof (the set S'_V, equation (7), the missing √2) do not show; "
-    "as a bound it exceeds the gradient at all of these sizes",
+    why="true with much room, so that what slips in its proof (the set S'_V, equation (7), a √2, the variance in the "
+    "Bernstein step, a condition on d) does not show; as a bound it exceeds the gradient at all of these sizes",
 )
 def _along(directions: pd.DataFrame) -> Measured:
     rows = directions.assign(R=directions["d"] ** -0.5)
@@ -182,24 +231,43 @@ def _along(directions: pd.DataFrame) -> Measured:
     ), {"used": used, "loose": loose}
 
 
-@PAGE.claim(
+@DRAFT.claim(
+    "lemma-b.8.failures",
+    says="the bound fails with probability at most γ",
+    evidence="lazy.failures",
+    holds=lambda often: often <= 1,
+    verdict="reproduced",
+    why="as the last: nothing that was drawn comes near the bound",
+)
+def _along_failures(table: pd.DataFrame) -> Measured:
+    _, often = limits(table, "along_open")
+    gamma = max(table["gammas"].iloc[0])
+    bound = at(lambda d, m, c0: printed.gradient_change_along(d, m, c0, d**-0.5, gamma), table, "d", "m", "c0")
+    most = (table["along_most"] / bound).max()
+    return (
+        f"over {drawn(table)}, the upper side of the largest change exceeds the bound with "
+        f"{at_most(often.max(), 0.1)} γ (upper limit of 95%); the largest of all is {at_most(most, 0.01)} of the bound "
+        f"at γ = {gamma}"
+    ), {"often": often.max()}
+
+
+@DRAFT.claim(
     "lemma-b.8.largest-projection",
     says="with probability 1 - γ, |⟨x, w_s⟩| ≤ √log(m/γ) for all s",
-    evidence="lazy.bounds",
-    holds=lambda fails, fails_mended: fails[0] > 0.2 and fails[-1] > 0.9 and fails_mended <= 0.05,
+    evidence="lazy.failures",
+    holds=lambda least, mended: least > 1 and mended <= 1,
     verdict="not reproduced",
     why="a factor √2 is missing; the repair costs a constant",
 )
-def _projection(runs: pd.DataFrame) -> Measured:
+def _projection(table: pd.DataFrame) -> Measured:
     m = np.array([1000, 10_000, 100_000])
     fails = exceeds(np.sqrt(np.log(m / GAMMA)), m)
-    fails_mended = exceeds([mended.largest_projection(k) for k in m], m).max()
-    above = (runs["projection"] > np.sqrt(np.log(runs["m"] / GAMMA))).mean()
+    (low, _), (_, high) = limits(table, "projection"), limits(table, "projection_mended")
     return (
         f"fails with probability {about(fails[0], 1)} at m = 10³, {about(fails[1], 2)} at 10⁴ and "
-        f"{about(fails[2], 2)} at 10⁵, for γ = 0.05; with 2 log for log, {at_most(fails_mended, 0.01)}; the worst of "
-        f"its points exceeds it in {about(100 * above, 2)}% of the trials"
-    ), {"fails": fails, "fails_mended": fails_mended}
+        f"{about(fails[2], 2)} at 10⁵, for γ = 0.05; over {drawn(table)}, with {at_least(low.min(), 0.1)} γ (lower "
+        f"limit of 95%), and with 2 log for log with {at_most(high.max(), 0.1)} γ (upper limit)"
+    ), {"least": low.min(), "mended": high.max()}
 
 
 @PAGE.claim(
@@ -247,27 +315,25 @@ def _width_step() -> Measured:
     "theorem-3.1.empty-window",
     says="the width lies between max(d^2.4, C3 log(1/γ)) and C4 exp(d^0.24)",
     evidence="lazy.speaks_from",
-    holds=lambda low, high, printed_low, printed_high, empty_below, widest_below: (
-        low < printed_low and high > printed_high and 6 < empty_below < 7 and widest_below < 0
+    # d^3.4 weights are 10^12 at d = 10^3.5, which nobody runs
+    holds=lambda low, printed_low, empty_below, widest_below: (
+        low < printed_low and empty_below > 3.5 and widest_below < 0
     ),
     verdict="vacuous here",
-    why="the window is what is left over by the printed proof of Lemma B.9; the mended one needs m between d log²m and "
-    "exp(c√d), up to constants, and measured steps do not notice either end",
+    why="the window is what is left over by the printed proof of Lemma B.9; the book's needs a multiple of d log²m and "
+    "no upper end, and measured steps do not notice either end",
 )
 def _window(speaks: pd.DataFrame) -> Measured:
-    low, high = widths(1e10, 1.0, range(6, 301, 2))
+    low = uniform.least_width(1e10, 1.0)
     asked_low, asked_high = (end / math.log(10) for end in printed.width_window(1e10))
     empty = float(speaks_at_c0(speaks)["window"])
     below = [printed.width_window(d) for d in np.unique(np.geomspace(1, 0.99 * 10**empty, 600).astype(int))]
     return (
         f"with C3 = C4 = 1 no width satisfies this for d below 10^{empty:.2f}; at d = 10^10 it asks for "
-        f"10^{asked_low:.0f} to 10^{asked_high:.0f}, where the mended bounds (C0 = 1) show a step for 10^{low} to "
-        f"10^{high}"
+        f"10^{asked_low:.0f} to 10^{asked_high:.0f}, where the book's bounds (C0 = 1) show a step from 10^{low:.0f} on"
     ), {
         "low": low,
-        "high": high,
         "printed_low": asked_low,
-        "printed_high": asked_high,
         "empty_below": empty,
         "widest_below": max(end[1] - end[0] for end in below),
     }

@@ -9,23 +9,22 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from advnb.book import figures
-from advnb.papers.lazy.bounds import mended, printed
+from advnb.papers.lazy.bounds import mended, printed, uniform
 from advnb.papers.lazy.bounds.drawings import EXACT, MENDED, PAPER
 from advnb.papers.lazy.bounds.printed import GAMMA
 from advnb.papers.lazy.bounds.tables import C0
-from advnb.papers.lazy.repairs.claims import widths
 
 
 def draw_widths(ax: Axes) -> None:
-    """Draw the widths at which the mended bounds show a step, shaded, and the window that Theorem 3.1 states."""
-    logs = np.arange(6.6, 13.1, 0.4)
+    """Draw the widths at which the book's bounds show a step, shaded, and the window that Theorem 3.1 states."""
+    logs, top = np.linspace(6, 13, 15), 60
     for c0, look in ((1.0, "measured"), (C0, "start")):
-        ends = np.array([widths(10**k, c0) for k in logs])
-        ax.fill_between(logs, *ends.T, color=figures.COLOURS[look], alpha=0.35, label=f"mended, C0 = {c0:g}")
+        least = np.minimum([uniform.least_width(10**k, c0) for k in logs], top)
+        ax.fill_between(logs, least, top, color=figures.COLOURS[look], alpha=0.35, label=f"this book, C0 = {c0:g}")
     window = np.array([printed.width_window(10**k) for k in logs]) / math.log(10)
     for end, label in zip(window.T, ("window as printed", None), strict=True):
         ax.plot(logs, end, label=label, **PAPER)
-    ax.set(xlabel="log10 of d", ylabel="log10 of m", ylim=(0, 120))
+    ax.set(xlabel="log10 of d", ylabel="log10 of m", ylim=(0, top))
     ax.legend(loc="upper left")
 
 
