@@ -18,7 +18,7 @@ from __future__ import annotations
 from math import asin, exp, inf, log, log1p, pi, sqrt
 from typing import NamedTuple
 
-_RATIOS = (4.0, 16.0, 64.0, 256.0)  # of the steps of neighbouring nets
+_RATIOS = (8.0, 64.0)  # of the steps of neighbouring nets
 _LEVELS = 100  # at most; another one that takes off less than a hundredth is the last
 
 

@@ -26,7 +26,7 @@ from advnb.papers.lazy.bounds.printed import GAMMA
 
 _EVENTS = 8  # each fails with probability at most gamma / 8
 _STEP = 0.25  # of the last net of delta's: epsilon L / V
-_GRID = 50  # of steps that are tried before the least is sought between two
+_GRID = 30  # of steps that are tried before the least is sought between two
 
 
 class Change(NamedTuple):
@@ -87,6 +87,25 @@ def step_length(
     change depends on the step, so this is solved for; ``bounds.step_length`` takes a C1 as given. A width beyond
     floating point is m = inf with its ``log_m``.
     """
+    enough, least, high = _first_step(d, m, c0, gamma, printed, log_m)
+    low = max(least, high * least ** (1 / _GRID)) if high < inf else high
+    for _ in range(40 if high < inf else 0):
+        middle = (low + high) / 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def has_step(
+    d: float, m: float, c0: float, gamma: float = GAMMA, *, printed: bool = False, log_m: float | None = None
+) -> bool:
+    """Whether ``step_length``, of the same arguments, is finite."""
+    return _first_step(d, m, c0, gamma, printed, log_m)[2] < inf
+
+
+def _first_step(
+    d: float, m: float, c0: float, gamma: float, printed: bool, log_m: float | None
+) -> tuple[Callable[[float], bool], float, float]:
+    """Return whether a step is enough, a length below which none is, and the first of a grid from there that is."""
     value = bounds.value(m, c0, gamma / 3)
     slope = (bounds if printed else mended).gradient(d, m, c0, gamma / 3)
     log_m = log(m) if log_m is None else log_m
@@ -96,16 +115,9 @@ def step_length(
         of = bounds.gradient_change(d, m, c0, c1, log_m=log_m) if printed else None
         return step * (slope - (of or gradient_change(d, m, c0, c1, gamma / 3, log_m=log_m)).total) >= value
 
-    least = value / slope if slope > 0 else inf  # no shorter step can do
-    if least >= 1:
-        return inf
-    grid = [least ** (1 - k / _GRID) for k in range(_GRID)]
-    high = next((step for step in grid if enough(step)), inf)
-    low = max(least, high * least ** (1 / _GRID)) if high < inf else high
-    for _ in range(40 if high < inf else 0):
-        middle = (low + high) / 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    least = value / slope if slope > 0 else inf
+    grid = [least ** (1 - k / _GRID) for k in range(_GRID)] if least < 1 else []
+    return enough, least, next((step for step in grid if enough(step)), inf)
 
 
 def least_width(d: float, c0: float, gamma: float = GAMMA) -> float:
@@ -115,7 +127,7 @@ def least_width(d: float, c0: float, gamma: float = GAMMA) -> float:
     """
 
     def works(k: float) -> bool:
-        return step_length(d, 10.0**k, c0, gamma) < 1
+        return has_step(d, 10.0**k, c0, gamma)
 
     low, high = log(d) / log(10), 80.0
     if not works(high):
@@ -141,7 +153,7 @@ def speaks_from(c0: float, gamma: float = GAMMA) -> dict[str, float]:
         return bounds.gradient_change(d, 1, c0, log_m=log_m).total
 
     def step(d: float, log_m: float, *, printed: bool = False) -> bool:
-        return step_length(d, exp(min(log_m, 690)), c0, gamma, printed=printed, log_m=log_m) < 1
+        return has_step(d, exp(min(log_m, 690)), c0, gamma, printed=printed, log_m=log_m)
 
     def width(d: float) -> float:
         return min(d**2.4, 1e300)
@@ -153,12 +165,12 @@ def speaks_from(c0: float, gamma: float = GAMMA) -> dict[str, float]:
         "gradient_simple": (120, lambda d: bounds.gradient(d, width(d), c0, gamma) >= sqrt(d) / 4),
         "window": (120, lambda d: bounds.width_window(d, gamma)[0] <= bounds.width_window(d, gamma)[1]),
         "change": (120, lambda d: change(d, 2.4 * log(d)) < sqrt(d) / 4),
-        "change_mended": (15, lambda d: gradient_change(d, width(d), c0, gamma=gamma).total < sqrt(d) / 4),
+        "change_mended": (12, lambda d: gradient_change(d, width(d), c0, gamma=gamma).total < sqrt(d) / 4),
         "step": (50, lambda d: step(d, 2.4 * log(d), printed=True)),
-        "step_mended": (15, lambda d: step(d, 2.4 * log(d))),
-        "step_narrow": (15, lambda d: step(d, log(100 * d * log(d) ** 2) if d > 2 else log(2))),
-        "step_top": (15, lambda d: step(d, d**0.24)),
-        "step_wide": (15, lambda d: step(d, d)),
+        "step_mended": (12, lambda d: step(d, 2.4 * log(d))),
+        "step_narrow": (12, lambda d: step(d, log(100 * d * log(d) ** 2) if d > 2 else log(2))),
+        "step_top": (12, lambda d: step(d, d**0.24)),
+        "step_wide": (12, lambda d: step(d, d)),
     }
     return {
         name: mended.from_which(holds, most=most, per_decade=10 if name.startswith("step") else 50)
