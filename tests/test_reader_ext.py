@@ -47,6 +47,12 @@ def test_what_others_leave_for_screen_readers_is_mended():
     assert reader.mend('<div class="citation" role="doc-biblioentry">') == '<div class="citation" role="listitem">'
 
 
+def test_a_picture_says_how_wide_it_was_drawn():
+    drawn = '<img style="--drawn: 538px; width: 538px; height: 336px;" />'
+    assert reader.mend('<img style="width: 538px; height: 336px;" />') == drawn
+    assert reader.mend('<img style="width: 100%;" />') == '<img style="width: 100%;" />'
+
+
 @pytest.mark.parametrize("ledger", [set(), {"book/claims"}])
 def test_frames_are_linked_where_the_book_has_a_ledger(ledger):
     builder = SimpleNamespace(get_relative_uri=lambda page, target: "../claims.html")

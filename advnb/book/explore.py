@@ -183,7 +183,7 @@ class _Spec:
         width, height = (round(96 * pixels / DPI) for pixels in _png_size(png))
         return (
             f'<img class="advnb-frame" width="{width}" height="{height}" '
-            f'style="max-width:100%;height:auto" alt="{html.escape(f"{seen} ({said})")}" '
+            f'style="--drawn:{width}px;max-width:100%;height:auto" alt="{html.escape(f"{seen} ({said})")}" '
             f'src="data:image/png;base64,{b64encode(png).decode()}">'
         )
 

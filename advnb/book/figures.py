@@ -82,7 +82,8 @@ _LINES: Mapping[str, tuple[str, str]] = MappingProxyType(
 STYLE = Path(__file__).with_name("book.mplstyle")
 """Everything about the look that has no meaning: fonts, sizes, grid."""
 
-_PROVENANCE_POINTS = 6.5
+SMALLEST = 8.0
+"""Points of the smallest text in a picture: on a phone, where pictures keep 0.85 of their width, 9 pixels."""
 
 
 @contextmanager
@@ -130,13 +131,13 @@ def provenance(where: Axes | Figure, text: str) -> Text:
     """
     if not text.strip():
         raise ValueError("text must say where the numbers come from (scale, seeds, device, date); got ''")
-    look: dict[str, Any] = {"fontsize": _PROVENANCE_POINTS, "color": FAINT}
+    look: dict[str, Any] = {"fontsize": SMALLEST, "color": FAINT}
     if isinstance(where, Axes):
         look |= {"xycoords": "axes fraction", "textcoords": "offset points", "rotation": 90}
         return where.annotate(text, (1, 0), (4, 0), ha="left", va="bottom", **look)
     width, height = where.get_size_inches()
-    wrapped = textwrap.fill(text, max(20, int(width * 72 / (0.55 * _PROVENANCE_POINTS))))
-    room = (wrapped.count("\n") + 1.7) * 1.3 * _PROVENANCE_POINTS / 72 / height
+    wrapped = textwrap.fill(text, max(20, int(width * 72 / (0.55 * SMALLEST))))
+    room = (wrapped.count("\n") + 1.7) * 1.3 * SMALLEST / 72 / height
     layout = where.get_layout_engine()
     if isinstance(layout, ConstrainedLayoutEngine):
         layout.set(rect=(0, room, 1, 1 - room))
@@ -186,7 +187,7 @@ def show_images(
         top, left = (i // columns) * (h + head) + head, (i % columns) * (w + gap)
         mosaic[top : top + h, left : left + w] = image
         if titles is not None:
-            ax.text(left + w / 2 - 0.5, top - 0.5 - 0.04 * h, titles[i], ha="center", va="bottom", fontsize=8)
+            ax.text(left + w / 2 - 0.5, top - 0.5 - 0.04 * h, titles[i], ha="center", va="bottom", fontsize=SMALLEST)
     ax.set_axis_off()
     return ax.imshow(mosaic, cmap=cmap, vmin=limits[0], vmax=limits[1], interpolation="nearest")
 
@@ -220,20 +221,49 @@ class Table:
 
 
 def table(
-    frame: pd.DataFrame, *, caption: str = "", digits: int = 3, index: bool = True, sortable: bool = False
+    frame: pd.DataFrame,
+    *,
+    caption: str = "",
+    heads: Mapping[str, str] | None = None,
+    digits: int = 3,
+    index: bool = True,
+    sortable: bool = False,
 ) -> Table:
     """Return ``frame`` as a styled table for the page, with a caption; it scrolls sideways on a phone.
 
-    Floats show ``digits`` significant digits. In the built book a click on a heading of a ``sortable`` table
-    sorts by that column. Raises ``TypeError`` if ``frame`` is not a DataFrame.
+    ``heads`` has the words that the page shows for names of columns and of levels of the index. Floats show
+    ``digits`` significant digits. In the built book a click on a heading of a ``sortable`` table sorts by that
+    column. Raises ``TypeError`` if ``frame`` is not a DataFrame, and ``ValueError`` if ``heads`` names nothing in it.
     """
     if not isinstance(frame, pd.DataFrame):
         raise TypeError(f"frame must be a pandas DataFrame; got {type(frame).__name__}")
+    if heads:
+        frame = _in_words(frame, heads)
     return Table(frame, caption, checks.count("digits", digits), index, sortable)
 
 
-def beside(stored: pd.DataFrame, live: pd.DataFrame, by: list[str], **columns: tuple[str, Any]) -> Table:
-    """Return the same summary of a stored and of a live run, side by side: ``name=(column, aggregation)``."""
+def _in_words(frame: pd.DataFrame, heads: Mapping[str, str]) -> pd.DataFrame:
+    names = {*frame.columns.names, *frame.index.names}
+    for level in range(frame.columns.nlevels):
+        names |= set(frame.columns.get_level_values(level))
+    for head in heads:
+        checks.choice("a name in heads", head, sorted(map(str, names)))
+    words: Any = dict(heads)
+    return frame.rename(columns=words).rename_axis(index=words, columns=words)
+
+
+def beside(
+    stored: pd.DataFrame,
+    live: pd.DataFrame,
+    by: Mapping[str, str],
+    columns: Mapping[str, tuple[str, Any]],
+    *,
+    caption: str = "",
+) -> Table:
+    """Return the same summary of a stored and of a live run, side by side.
+
+    ``by`` has the columns to group by with their heads, ``columns`` the heads with (column, aggregation).
+    """
     parts = {"stored": stored, "live": live}
-    both = {f"{name}: {label(part)}": part.groupby(by).agg(**columns) for name, part in parts.items()}
-    return table(pd.concat(both, axis=1))
+    both = {f"{name}: {label(part)}": part.groupby(list(by)).agg(**columns) for name, part in parts.items()}
+    return table(pd.concat(both, axis=1), caption=caption, heads=by)

@@ -261,7 +261,9 @@ def draw_belief(axes: list[Axes], model: nn.Module, x: Tensor, y: Tensor, eps: f
     """Draw one digit (1, 1, h, w) after ``step`` steps of PGD, its perturbation, and the class probabilities."""
     point, probability = attacked(model, x, y, eps, step)
     figures.show_images(axes[0], point, titles=[f"step {step}"])
-    figures.show_images(axes[1], point - x, titles=["perturbation"], limits=(-eps, eps), cmap="PuOr")
+    moved = figures.show_images(axes[1], point - x, titles=["perturbation"], limits=(-eps, eps), cmap="PuOr")
+    bar = axes[1].figure.colorbar(moved, ax=axes[1], location="bottom", shrink=0.9, ticks=[-eps, 0, eps])
+    bar.ax.set_xticklabels(["-ε", "0", "ε"])
     meaning = ["clean" if label == int(y[0]) else "adversarial" for label in range(len(probability))]
     axes[2].bar(range(len(probability)), probability, color=[figures.COLOURS[name] for name in meaning])
     axes[2].set(ylim=(0, 1), xticks=range(len(probability)), ylabel="probability")

@@ -20,6 +20,7 @@ FRAME = re.compile(
     re.DOTALL,
 )
 EMPTY_HEAD = re.compile(r"<th(?P<attributes>( [^>]*)?)>(<p></p>)?</th>")
+DRAWN = re.compile(r'style="(?P<size>width: (?P<width>\d+)px; height: \d+px;)"')
 NOTEBOOK = re.compile(r'href="(?P<name>[\w./-]+)\.ipynb(?P<place>#[^"]*)?"')
 
 
@@ -48,8 +49,10 @@ def link_pages(body: str, page: str, pages: set[str]) -> str:
 def mend(body: str) -> str:
     """Mend what others write for screen readers: heads of nothing, folds named otherwise, a role.
 
-    An entry of a bibliography, which is a list, is an item of it: its own role is no longer one.
+    An entry of a bibliography, which is a list, is an item of it: its own role is no longer one. The width at which
+    a picture was drawn becomes a property, by which the style sheet keeps its text legible on a phone.
     """
+    body = DRAWN.sub(r'style="--drawn: \g<width>px; \g<size>"', body)
     body = EMPTY_HEAD.sub(r"<td\g<attributes>></td>", body)
     body = body.replace('<summary aria-label="Toggle hidden content">', "<summary>")
     return body.replace('role="doc-biblioentry"', 'role="listitem"')

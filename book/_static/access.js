@@ -11,8 +11,12 @@
     ".math mjx-container": "Formula, scrolls sideways",
     "table.dataframe": "Table, scrolls sideways",
     ".pst-scrollable-table-container": "Table, scrolls sideways",
+    ".advnb-pictures": "Picture, scrolls sideways",
     ".cell_output": "Output, scrolls sideways",
   };
+
+  /* What is wide enough to hide a part of itself, and tells its readers so. */
+  const WIDE = ".pst-scrollable-table-container, .advnb-scroll, .cell_output a.image-reference, .advnb-pictures";
 
   const scrolls = (element) =>
     element.scrollWidth > element.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(element).overflowX);
@@ -29,6 +33,11 @@
           for (const attribute of ["tabindex", "role", "aria-label"]) element.removeAttribute(attribute);
         }
       }
+    hint();
+  };
+
+  const hint = () => {
+    for (const element of document.querySelectorAll(WIDE)) element.classList.toggle("advnb-wider", scrolls(element));
   };
 
   const nameTheme = () => {

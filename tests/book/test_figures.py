@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from itertools import combinations
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -172,3 +173,25 @@ def test_table_is_escaped_captioned_and_rounded():
         figures.table({"a": 1})
     with pytest.raises(ValueError, match="digits must be at least 1; got 0"):
         figures.table(frame, digits=0)
+
+
+def test_heads_of_a_table_are_words():
+    frame = pd.DataFrame({("live", "c_t"): [1.0]}, index=pd.Index([2], name="eps"))
+    shown = figures.table(frame, heads={"c_t": "threshold", "eps": "radius"})._repr_html_()
+    assert "<th>threshold</th>" in shown and "<th>radius</th>" in shown and "c_t" not in shown
+    with pytest.raises(ValueError, match="a name in heads must be one of"):
+        figures.table(frame, heads={"eta": "step"})
+
+
+def test_no_text_in_a_picture_is_smaller_than_the_smallest():
+    style = figures.STYLE.read_text(encoding="utf-8")
+    sizes = re.findall(r"(?:size|labelsize):\s*([\d.]+)", style.replace("markersize", "").replace("figsize", ""))
+    assert len(sizes) > 5 and min(map(float, sizes)) >= figures.SMALLEST
+    root = Path(figures.__file__).parents[2]
+    files = [*(root / "advnb").rglob("*.py"), *(root / "book").rglob("*.ipynb")]
+    found = {
+        (path.name, size)
+        for path in files
+        for size in re.findall(r"fontsize=([\d.]+)", path.read_text(encoding="utf-8"))
+    }
+    assert found and {(name, size) for name, size in found if float(size) < figures.SMALLEST} == set()

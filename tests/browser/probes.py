@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -321,6 +321,31 @@ def out_of_reach(page: Visit) -> list[str]:
         " && e.tabIndex < 0"
         " && !e.querySelector('a[href], button, [tabindex=\"0\"]')).map((e) => e.outerHTML.slice(0, 120))",
     )
+
+
+def illegible(page: Visit, points: float, pixels: float) -> list[str]:
+    """Pictures whose text of so many points is smaller than so many pixels, and those that scroll without saying so."""
+    return page(
+        "return [...document.querySelectorAll('.cell_output img')].filter((e) => e.checkVisibility()).flatMap((e) => {"
+        " const drawn = parseFloat(e.style.getPropertyValue('--drawn'));"
+        " const size = (e.clientWidth / drawn) * arguments[0] * 96 / 72, place = e.closest('.advnb-pictures, a');"
+        " const hint = getComputedStyle(place, '::after').content.includes('scrolls');"
+        " const whole = place.scrollWidth <= place.clientWidth + 1;"
+        " return size >= arguments[1] - 0.05 && (whole || (hint && place.tabIndex === 0)) ? []"
+        "  : [`${size.toFixed(1)} px in ${place.clientWidth} px: ${e.alt.slice(0, 80)}`]; })",
+        points,
+        pixels,
+    )
+
+
+def raw_heads(page: Visit, fields: Iterable[str]) -> list[str]:
+    """Heads of tables that are names of the code: those of columns among ``fields``, and all with an underscore."""
+    found = page(
+        "const heads = (where) => [...document.querySelectorAll(`table.dataframe ${where} th`)]"
+        ".map((e) => e.textContent.trim()); return [heads('thead'), heads('tbody')]"
+    )
+    columns, rows = found
+    return sorted({head for head in columns + rows if "_" in head} | set(columns) & set(fields))
 
 
 def cut_off(page: Visit) -> list[str]:

@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+import functools
+import json
+from pathlib import Path
+
 import axe
 import probes
 import pytest
 import sitting
 
+from advnb.book import figures
+
 pytestmark = pytest.mark.browser
+
+RESULTS = Path(__file__).resolve().parents[2] / "book" / "results"
+WORDS = {"T", "accuracy", "beaten", "clean", "constant", "contraction", "convention", "curvature", "d", "data", "f",
+         "gain", "gradient", "gradients", "loss", "m", "minima", "optimizer", "radius", "ratio", "relative", "slack",
+         "spread", "steps", "strength", "training", "travelled", "variant"}  # fmt: skip
+"""Names of stored fields that are words of readers, or the papers' symbols that the text before a table explains."""
+PHONE_PIXELS = 9.0
+"""The least size of text in a picture on a phone, in pixels."""
+
+
+@functools.cache
+def fields() -> frozenset[str]:
+    """The names of what stored runs hold, as far as they are no words."""
+    names: set[str] = set()
+    for path in RESULTS.glob("*.jsonl"):
+        with path.open(encoding="utf-8") as lines:
+            trial = json.loads(next(lines))
+        names |= {*trial["params"], *trial["values"]}
+    return frozenset(names - WORDS)
 
 
 def test_nothing_fails_to_load(page):
@@ -77,18 +102,24 @@ def test_verdicts_have_their_colour_and_their_row(page):
     assert probes.plain_verdicts(page) == []
 
 
+def test_tables_have_heads_of_words(page):
+    assert fields()
+    assert probes.raw_heads(page, fields()) == []
+
+
 @pytest.mark.parametrize("width", [probes.DESKTOP, probes.PHONE])
 def test_what_is_wide_can_be_scrolled_to(page, width):
     with probes.width_of(page, width):
         assert probes.overflow(page) == []
         assert probes.cut_off(page) == []
         assert probes.out_of_reach(page) == []
+        if width == probes.PHONE:
+            assert probes.illegible(page, figures.SMALLEST, PHONE_PIXELS) == []
 
 
-# Both widths and both themes, but not each with each: it is the slowest of these tests
-@pytest.mark.parametrize(("theme", "width"), [("light", probes.DESKTOP), ("dark", probes.PHONE)])
-def test_axe_finds_nothing_that_the_book_can_help(page, theme, width):
+@pytest.mark.parametrize("width", [probes.DESKTOP, probes.PHONE])
+def test_axe_finds_nothing_that_the_book_can_help(page, width):
     if why := axe.missing():
         pytest.skip(why)
     with probes.width_of(page, width):
-        assert axe.violations(page, theme) == []
+        assert {theme: axe.violations(page, theme) for theme in ("light", "dark")} == {"light": [], "dark": []}

@@ -54,6 +54,28 @@ def test_a_probe_finds_its_fault(browser, folder, name):
     assert probe(open_page(browser, folder, GOOD + FAULTS[name])) != []
 
 
+TABLE = '<table class="dataframe"><thead><tr><th>{}</th></tr></thead><tbody><tr><th>{}</th></tr></tbody></table>'
+
+
+@pytest.mark.parametrize(("column", "row"), [("c_t", "a"), ("eta", "a"), ("step size", "train_mode")])
+def test_names_of_the_code_are_found_in_heads(browser, folder, column, row):
+    assert probes.raw_heads(open_page(browser, folder, TABLE.format("step size", "eta")), ["eta"]) == []
+    assert len(probes.raw_heads(open_page(browser, folder, TABLE.format(column, row)), ["eta"])) == 1
+
+
+@pytest.mark.parametrize(
+    ("width", "scroll", "hint", "faults"),
+    [(538, "auto", "", 0), (400, "auto", "", 1), (800, "auto", "", 1), (800, "auto", "scrolls", 0)],
+)
+def test_pictures_with_small_text_and_pictures_that_hide_a_part_are_found(browser, folder, width, scroll, hint, faults):
+    style = (
+        f"<style>a {{ display: block; overflow-x: {scroll}; width: 600px }} a::after {{ content: '{hint}' }}</style>"
+    )
+    image = f'<img src="{PIXEL}" alt="A picture" style="--drawn: 538px; width: {width}px">'
+    page = open_page(browser, folder, f'{GOOD}{style}<div class="cell_output"><a href="#">{image}</a></div>')
+    assert len(probes.illegible(page, 8, 9)) == faults
+
+
 @pytest.mark.parametrize(
     "fault",
     [

@@ -200,3 +200,11 @@ def test_a_schedule_is_marked_where_it_meets_the_condition(axes):
     marks = {line.get_gid(): line for line in axes[0].lines if line.get_gid()}
     assert marks["pgd-3-1"].get_fillstyle() == "full" and marks["pgd-3-2"].get_fillstyle() == "none"
     assert "met-3-1" in marks and "met-3-2" not in marks
+
+
+def test_what_is_said_of_shrinking_steps_is_what_they_show(axes):
+    convergence.draw_shrinking(axes[0], 8.0)
+    end = {line.get_label(): line.get_ydata()[-1] for line in axes[0].lines}
+    said = convergence.say_shrinking(8.0)
+    assert f"to {end['shrinking']:.1g} with steps that shrink" in said
+    assert said.endswith(f"has -0.5, and to {end['constant']:.1g} with a constant step")

@@ -125,3 +125,13 @@ def test_the_circle_says_how_many_minima_it_marks(ax):
     landscape.draw_circle(ax, 30.0, "minus")
     marked = next(line for line in ax.lines if line.get_label() == "local minimum of L")
     assert ax.get_title("left").startswith(f"{len(marked.get_xdata())} minima of L on the circle of radius 30")
+
+
+@pytest.mark.parametrize("convention", ["minus", "plus"])
+def test_what_is_said_of_the_circle_is_what_it_shows(ax, convention):
+    landscape.draw_circle(ax, 30.0, convention)
+    said = landscape.say_circle(30.0, convention)
+    curve = ax.lines[0].get_ydata()
+    crossings = int((np.diff(np.sign(curve - 1)) != 0).sum())
+    assert said.startswith(ax.get_title("left").removesuffix(" of radius 30"))
+    assert f"f runs from {curve.min():.2g} to {curve.max():.2g} and crosses the target 1 {crossings} times" in said

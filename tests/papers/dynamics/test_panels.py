@@ -188,3 +188,15 @@ def test_rows_of_the_heat_map_are_shares_of_networks(ax):
     assert shown.shape == (9, 4) and np.allclose(shown.sum(1), 1)
     last = counts[(counts["scale"] == 100.0) & (counts["ratio"] == 10.0)]["minus"]
     assert shown[-1, -1] == (last >= 4).mean()
+
+
+def test_what_is_said_of_a_panel_is_what_it_shows():
+    figure = Figure()
+    ax = figure.subplots()
+    panels.draw_one(ax, 100.0, 10.0, "plus")
+    assert ax.get_title("left") == "minima on the circle: 6" and len(figure.axes) == 2
+    path = next(line for line in ax.lines if len(line.get_xdata()) == 11)
+    end = np.array(path.get_data())[:, -1]
+    said = panels.say_panel(100.0, 10.0, "plus")
+    assert "6 local minima" in said and said.endswith("inside the disc") and np.hypot(*end) < 990
+    assert "one local minimum on the circle" in panels.say_panel(0.01, 0.1)

@@ -224,3 +224,15 @@ def test_a_drawn_run_falls_with_the_law_or_is_said_to_repel(ax):
     ax.clear()
     rate.draw_run(ax, 3.0, 100.0)
     assert "repels" in ax.lines[-1].get_label()
+
+
+def test_what_is_said_of_a_run_is_what_it_shows(ax):
+    rate.draw_run(ax, 0.2, 1.0)
+    runs = np.array([line.get_ydata() for line in ax.lines[:5]])
+    assert f"within 1e-9 radii of where they end after {int((runs.max(0) < 1e-9).argmax())} steps" in rate.say_run(
+        0.2, 1.0
+    )
+    assert rate.say_run(0.2, 1.0).endswith(f"{ax.lines[-1].get_label()} a step")
+    assert "radii from where they end after 40 steps" in rate.say_run(3.0, 100.0) and rate.say_run(3.0, 100.0).endswith(
+        "repels"
+    )

@@ -42,7 +42,7 @@ def draw_frontier(ax: Axes, cells: pd.DataFrame) -> None:
         fewer = mine[mine["steps"] != 10]
         ax.plot(fewer["cost"], fewer["pgd20"], "s", ms=5, mfc="none", color=COLOURS[name])
         for steps, x, y in fewer[["steps", "cost", "pgd20"]].to_numpy(float):
-            ax.annotate(f"{steps:.0f} steps", (x, y), xytext=(5, -9), textcoords="offset points", fontsize=7.5)
+            ax.annotate(f"{steps:.0f} steps", (x, y), xytext=(5, -9), textcoords="offset points", fontsize=8)
     ax.set(xlabel="gradients an example", ylabel="accuracy under PGD-20", xlim=(0, None))
     ax.legend()
 

@@ -45,7 +45,7 @@ def draw_idea(ax: Axes) -> None:
         ax.plot(*where, mark, color=figures.INK)
         ax.annotate(label, where, (6, -9), textcoords="offset points")
     ax.set(aspect="equal", xlim=(-0.33, 0.3), ylim=(-0.3, 0.48), xticks=[], yticks=[], xlabel="pixel 1 (0 at the edge)")
-    ax.legend(loc="upper right", fontsize=7)
+    ax.legend(loc="upper right", fontsize=8)
 
 
 def draw_zeros(ax: Axes) -> None:
@@ -148,7 +148,7 @@ def draw_story(
         axes[2].plot(values, "-", color=colour, label=name, lw=1.3)
         axes[2].plot(step, values[step], "o", color=colour)
     axes[2].set(ylim=(0, None), xlabel=STEP, xticks=range(0, STEPS + 1, 2))
-    axes[2].legend(fontsize=7)
+    axes[2].legend(fontsize=8)
 
 
 def stored(load: Callable[[str], pd.DataFrame]) -> dict[str, pd.DataFrame]:

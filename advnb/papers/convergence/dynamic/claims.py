@@ -23,7 +23,7 @@ ABLATIONS = {
     "dynamic_centre": "released centre",
     "dynamic_weighted": "released weighting",
     "dynamic_box": "FOSC within the box",
-    "dynamic_estimated": "c_max estimated",
+    "dynamic_estimated": "estimated threshold",
     "standard": "Standard",
     "warm_up": "Standard, warm-up",
     "low_lr": "Standard, lr 0.003",

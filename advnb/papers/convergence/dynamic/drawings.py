@@ -43,7 +43,7 @@ def draw_threshold(ax: Axes, runs: pd.DataFrame, defence: str = "dynamic") -> No
     ax.plot(epochs, middle, color=figures.COLOURS["measured"], label="median")
     ax.plot(epochs, epochs_of(runs, "c_t", defence).mean(0), **{**figures.line("paper"), "marker": ""}, label="c_t")
     ax.set(xlabel="epoch", ylabel="FOSC where it rests", ylim=(0, 0.8), title=RULES[defence])
-    ax.legend(loc="upper right", fontsize=7)
+    ax.legend(loc="upper right", fontsize=8)
 
 
 def draw_strength(ax: Axes, runs: pd.DataFrame) -> None:

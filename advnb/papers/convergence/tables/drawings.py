@@ -86,7 +86,7 @@ def draw_gains(axes: Sequence[Axes], tables: dict[str, pd.DataFrame]) -> None:
         ax.set_xticks(places, [HEADS[f.removeprefix("black_")] for f in fields], rotation=60)
         ax.set(title=NAMES[data])
     axes[0].set_ylabel("gain over Standard, points")
-    axes[0].legend(fontsize=7.5)
+    axes[0].legend(fontsize=8)
 
 
 def draw_intervals(ax: Axes, at: Any, each: Sequence[pd.Series], fmt: str = "o", **look: Any) -> None:

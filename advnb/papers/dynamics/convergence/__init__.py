@@ -8,6 +8,7 @@ from advnb.papers.dynamics.convergence.drawings import (
     draw_schedules,
     draw_shrinking,
     draw_stopping,
+    say_shrinking,
 )
 from advnb.papers.dynamics.convergence.shrinking import COROLLARY_3_1, SCHEDULES
 from advnb.papers.dynamics.convergence.trials import DESCENT_RANGE, GENERAL_LOSS_RATE, THEOREM_3_1
@@ -26,4 +27,5 @@ __all__ = [
     "draw_schedules",
     "draw_shrinking",
     "draw_stopping",
+    "say_shrinking",
 ]

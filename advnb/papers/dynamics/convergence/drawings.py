@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -13,6 +13,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.typing import FillStyleType
+from numpy.typing import NDArray
 
 from advnb.book import figures
 from advnb.papers.dynamics.convergence.claims import by_net, explode, judged_schedules, local_exponents
@@ -50,7 +51,7 @@ def draw_rates(axes: Sequence[Axes], stored: pd.DataFrame) -> None:
     for d in sorted(table["d"].unique()):
         axes[1].plot([], [], color=_colour(d), label=f"d = {d}")
     for ax in axes:
-        ax.legend(fontsize=7)
+        ax.legend(fontsize=8)
 
 
 def _colour(d: int) -> str:
@@ -72,7 +73,7 @@ def draw_stopping(ax: Axes, *tables: pd.DataFrame) -> None:
     ax.axhline(1, color=figures.INK, linewidth=0.8)
     ax.set(xlabel="√η / ‖∂L‖", ylabel="distance · μ / √η at the stopping rule", ylim=(0, 1.4))
     handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
-    ax.legend(handles.values(), handles.keys(), fontsize=7)
+    ax.legend(handles.values(), handles.keys(), fontsize=8)
 
 
 def draw_descent(ax: Axes, stored: pd.DataFrame) -> None:
@@ -87,7 +88,7 @@ def draw_descent(ax: Axes, stored: pd.DataFrame) -> None:
     ax.axvline(1, **(figures.line("paper") | {"marker": ""}), label="the theorem's ε²")
     ax.axvline(1 / 16, **(figures.line("bound") | {"marker": ""}), label="its proof's ε²/16")
     ax.set(xlabel="η / ε²", ylabel="share of networks that descend", ylim=(-0.03, 1.03))
-    ax.legend(fontsize=7)
+    ax.legend(fontsize=8)
 
 
 def draw_schedules(ax: Axes, stored: pd.DataFrame) -> None:
@@ -110,7 +111,7 @@ def draw_schedules(ax: Axes, stored: pd.DataFrame) -> None:
     ax.set(xscale="log", xlabel="κ = γ η₀ z", ylabel="power p of η_s", ylim=(0.2, 2.9), xlim=(0.18, 4.2))
     ax.set_xticks(sorted(cells["kappa"]), [f"{kappa:g}" for kappa in sorted(cells["kappa"])])
     ax.minorticks_off()
-    ax.legend(fontsize=7, ncols=3, loc="upper center")
+    ax.legend(fontsize=8, ncols=3, loc="upper center")
 
 
 @lru_cache
@@ -124,18 +125,39 @@ def _close_to_a_minimum() -> tuple[Problem, torch.Tensor, torch.Tensor, float]:
     return problem, minimum.delta, near, float(minimum.eigenvalues[0, 0])
 
 
-def draw_shrinking(ax: Axes, ratio: float) -> None:
-    """Draw the squared distance under steps 2 / (beta (s + z)), beta = ``ratio`` mu, and under a constant one."""
+def shrinking_and_constant(ratio: float) -> tuple[NDArray[np.int_], dict[str, NDArray[np.float64]]]:
+    """Return s + z and the squared distances there, under steps 2 / (beta (s + z)) and under the first of them.
+
+    beta = ``ratio`` mu; one network, from one start close to its minimum.
+    """
     problem, minimum, near, mu = _close_to_a_minimum()
     beta = ratio * mu
     z = math.ceil(2 / (beta * ETA))
     steps = min(10 * z, 1500)
-    time = z + np.arange(steps + 1)
-    for name, size, look in (("shrinking", shrinking(beta, z), "measured"), ("constant", 2 / (beta * z), "bound")):
-        path = pgd(problem, near, steps=steps, step_size=size).delta
-        squares = ((path - minimum) ** 2).sum(-1)[:, 0]
-        ax.loglog(time, squares.clamp_min(1e-32), **(figures.line(look) | {"marker": ""}), label=name)
-    law = float(squares[0]) * (time / z) ** (-4 / ratio)
+    sizes: dict[str, float | Callable[[int], float]] = {"shrinking": shrinking(beta, z), "constant": 2 / (beta * z)}
+    paths = {name: pgd(problem, near, steps=steps, step_size=size).delta for name, size in sizes.items()}
+    squares = {name: ((path - minimum) ** 2).sum(-1)[:, 0].clamp_min(1e-32).numpy() for name, path in paths.items()}
+    return z + np.arange(steps + 1), squares
+
+
+def say_shrinking(ratio: float) -> str:
+    """Say what :func:`draw_shrinking` shows."""
+    time, squares = shrinking_and_constant(ratio)
+    shrunk, constant = (squares[name] for name in ("shrinking", "constant"))
+    power = math.log(shrunk[-1] / shrunk[len(time) // 2]) / math.log(time[-1] / time[len(time) // 2])
+    return (
+        f"In {len(time) - 1} steps the squared distance falls from {shrunk[0]:.1g} to {shrunk[-1]:.1g} with steps that "
+        f"shrink, in the end as the power {power:.2g} of s + z where the law has {-4 / ratio:.2g}, and to "
+        f"{constant[-1]:.1g} with a constant step"
+    )
+
+
+def draw_shrinking(ax: Axes, ratio: float) -> None:
+    """Draw the squared distance under steps 2 / (beta (s + z)), beta = ``ratio`` mu, and under a constant one."""
+    time, squares = shrinking_and_constant(ratio)
+    for name, look in (("shrinking", "measured"), ("constant", "bound")):
+        ax.loglog(time, squares[name], **(figures.line(look) | {"marker": ""}), label=name)
+    law = squares["shrinking"][0] * (time / time[0]) ** (-4 / ratio)
     ax.loglog(time, law, **(figures.line("paper") | {"marker": ""}), label=f"power {-4 / ratio:.2g}")
     ax.set(xlabel="s + z", ylabel="D_s", ylim=(1e-24, 1e-2), title=f"β = {ratio:g} μ")
     ax.legend(loc="lower left")

@@ -90,9 +90,26 @@ def profile(ax: Axes, problem: Problem, *, samples: int = 2000) -> CirclePoints:
 
 def draw_circle(ax: Axes, eps: float, convention: str, seed: int = 3, m: int = 16) -> None:
     """Draw :func:`profile` for a random network of width ``m`` and an input of norm 1, with y = 1."""
-    points = profile(ax, draw(2, m, eps, seed=seed, scale=1.0, y=1.0, convention=convention))
-    ax.set_title(f"{points.minima} minima of L on the circle of radius {eps:g}")
+    points = profile(ax, _seen_on_the_circle(eps, convention, seed, m))
+    ax.set_title(f"{_minima(points)} of L on the circle of radius {eps:g}")
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+
+
+def _seen_on_the_circle(eps: float, convention: str, seed: int, m: int) -> Problem:
+    return draw(2, m, eps, seed=seed, scale=1.0, y=1.0, convention=convention)
+
+
+def _minima(points: CirclePoints) -> str:
+    return f"{points.minima} {'minimum' if points.minima == 1 else 'minima'}"
+
+
+def say_circle(eps: float, convention: str, seed: int = 3, m: int = 16) -> str:
+    """Say what :func:`draw_circle` shows."""
+    points = circle_points(_seen_on_the_circle(eps, convention, seed, m))
+    low, high = float(points.f.min()), float(points.f.max())
+    crossings = int(points.crossing.sum())
+    target = f"crosses the target 1 {crossings} times" if crossings else "never takes the value of the target, 1"
+    return f"{_minima(points)} of L on the circle: f runs from {low:.2g} to {high:.2g} and {target}"
 
 
 def draw_single(ax: Axes, counts: pd.DataFrame, m: int = 16) -> None:

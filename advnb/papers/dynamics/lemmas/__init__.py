@@ -2,6 +2,8 @@
 
 from advnb.papers.dynamics.lemmas.claims import PAGE
 from advnb.papers.dynamics.lemmas.drawings import (
+    ALONG_A_TRAJECTORY,
+    CONSTANTS_IN_WORDS,
     draw_bracket,
     draw_curvature,
     draw_needle,
@@ -13,7 +15,9 @@ from advnb.papers.dynamics.lemmas.quantities import forked
 from advnb.papers.dynamics.lemmas.trials import CONSTANTS, STEP_LEMMAS, openings
 
 __all__ = [
+    "ALONG_A_TRAJECTORY",
     "CONSTANTS",
+    "CONSTANTS_IN_WORDS",
     "PAGE",
     "STEP_LEMMAS",
     "draw_bracket",

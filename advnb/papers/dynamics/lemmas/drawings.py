@@ -21,6 +21,44 @@ from advnb.papers.dynamics.sphere import critical_points
 
 COLOURS = "cividis"
 
+CONSTANTS_IN_WORDS = {
+    "grad_min": "least gradient",
+    "grad_max": "largest gradient",
+    "hess": "largest Hessian",
+    "lipschitz": "Lipschitz constant of the Hessian",
+    "turn": "turn",
+}
+"""What stands in a bracket of Lemmas A.1, A.2 and Corollary A.1, by the field of the runs."""
+
+ALONG_A_TRAJECTORY = {
+    "l41_drop_over_eta": "Lemma 4.1: fall of L in an interior step over η, least",
+    "l41_half_square": "Lemma 4.1: half of the least ‖∂L‖² there",
+    "l41_ratio": "Lemma 4.1: fall of L over η ‖∂L‖², least",
+    "a5_drop_over_eta2": "Lemma A.5: fall of L in a step on the sphere over η², least",
+    "a5_drop_over_eta_gamma2": "Lemma A.5: fall of L over η ‖Γ‖², least",
+    "eq5_inward": "Equation (5): share of points whose step ends inside",
+    "eq5_mended": "Equation (5), mended: left over right side, largest",
+    "eq5_printed_outside": "Equation (5), printed: left over right side, steps that end outside, largest",
+    "eq5_squared_outside": "Equation (5), with ‖∂L‖²: steps that end outside, largest",
+    "eq5_printed_inside": "Equation (5), printed: steps that end inside, largest",
+    "eq5_squared_inside": "Equation (5), with ‖∂L‖²: steps that end inside, largest",
+    "a6_distance_over_root_eta": "Lemma A.6: distance over √η where ‖Γ‖ ≤ √η, largest",
+    "a6_distance_ratio": "Lemma A.6: distance over 2√η/γ, largest",
+    "a6_slope_over_curvature": "Lemma A.6: slope over curvature γ, least",
+    "a7_distance_over_root_eta": "Lemma A.7: later distance over √η, largest",
+    "a7_distance_ratio": "Lemma A.7: later distance over 2√η/γ, largest",
+    "a7_monotone": "Lemma A.7: share of steps that come no farther away",
+    "l45_contraction": "Lemma 4.5: ε sup ‖∂²f‖ / inf ‖∂f‖",
+    "l45_growth": "Lemma 4.5: growth of the needle’s angle in a step, largest",
+    "l45_widest": "Lemma 4.5: widest angle on arrival at the sphere, over π",
+    "l45_condition": "Lemma 4.5: left side of (6) over π/4",
+    "l45_section4_reaches_maxima": "Lemma 4.5, section 4’s sets: share that reaches the one near maxima",
+    "l45_section4_leaves_minima": "Lemma 4.5, section 4’s sets: share that leaves the one near minima",
+    "l45_appendix_reaches_maxima": "Lemma 4.5, A.4’s sets: share that reaches the one near maxima",
+    "l45_appendix_leaves_minima": "Lemma 4.5, A.4’s sets: share that leaves the one near minima",
+}
+"""The fields of the runs along trajectories, as a table shows them."""
+
 
 def poles(problem: Problem) -> tuple[Tensor, Tensor]:
     """The lowest and the highest critical point of L on the sphere that Newton's method finds, (d,) each."""

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from advnb.book import figures
 from advnb.papers.dynamics.circle import CirclePoints, at_angle, circle_points, prominences
+from advnb.papers.dynamics.descent import Path
 from advnb.papers.dynamics.landscape.drawings import mark
 from advnb.papers.dynamics.panels.claims import KINDS, deep_counts, starts
 from advnb.papers.dynamics.panels.trials import LEVELS, PANELS, best_descent
@@ -35,12 +36,16 @@ def panel(ax: Axes, problem: Problem, *, seed: int = 0, resolution: int = 101) -
     points = circle_points(problem)
     _disc(ax, problem, resolution)
     mark(ax, at_angle(problem, points.theta).numpy(), points)
-    cloud = in_ball(problem, 10_000, seed=seed)
-    start = cloud[problem.objective(cloud).argmax()].unsqueeze(0)
-    path, _ = best_descent(problem, start)
-    draw_path(ax, path.delta[:, 0].numpy())
+    draw_path(ax, ten_steps(problem, seed).delta[:, 0].numpy())
     ax.set_title(f"minima on the circle: {points.minima}")
     return points
+
+
+def ten_steps(problem: Problem, seed: int = 0) -> Path:
+    """Return the trajectory of a panel: from the highest of 10,000 random points, with the best of ten step sizes."""
+    cloud = in_ball(problem, 10_000, seed=seed)
+    start = cloud[problem.objective(cloud).argmax()].unsqueeze(0)
+    return best_descent(problem, start)[0]
 
 
 def _disc(ax: Axes, problem: Problem, resolution: int) -> ContourSet:
@@ -68,11 +73,38 @@ def draw_path(ax: Axes, path: NDArray[np.float64]) -> None:
     ax.plot(*path[-1], "*", color=figures.COLOURS["start"], markeredgecolor=figures.INK, markersize=14, zorder=7)
 
 
+def of_figure_1(scale: float, ratio: float, convention: str = "minus", seed: int = 3, m: int = 16) -> Problem:
+    """Return the problem of a panel of Figure 1: y = 1, the input uniform in the disc (B.1)."""
+    return draw(2, m, ratio * scale, seed=seed, scale=scale, inside=True, y=1.0, convention=convention)
+
+
 def draw_panel(
     ax: Axes, scale: float, ratio: float, convention: str = "minus", seed: int = 3, m: int = 16
 ) -> CirclePoints:
-    """Draw :func:`panel` of Figure 1 at an input scale and a ratio, y = 1, the input uniform in the disc (B.1)."""
-    return panel(ax, draw(2, m, ratio * scale, seed=seed, scale=scale, inside=True, y=1.0, convention=convention))
+    """Draw :func:`panel` of Figure 1 at an input scale and a ratio."""
+    return panel(ax, of_figure_1(scale, ratio, convention, seed, m))
+
+
+def draw_one(ax: Axes, scale: float, ratio: float, convention: str = "minus", seed: int = 3, m: int = 16) -> None:
+    """Draw :func:`draw_panel` on an Axes of its own, with its colour bar."""
+    draw_panel(ax, scale, ratio, convention, seed, m)
+    _colour_bar(ax.figure, ax)
+
+
+def say_panel(scale: float, ratio: float, convention: str = "minus", seed: int = 3, m: int = 16) -> str:
+    """Say what :func:`draw_one` shows: the minima, and how far down ten steps come."""
+    problem = of_figure_1(scale, ratio, convention, seed, m)
+    points, path = circle_points(problem), ten_steps(problem)
+    values = path.value[:, 0]
+    lowest = min(float(points.value.min()), float(values.min()))
+    down = float((values[0] - values[-1]) / (values[0] - lowest))
+    found = "one local minimum" if points.minima == 1 else f"{points.minima} local minima"
+    inside = float(path.end.norm()) < 0.99 * problem.eps
+    where = "inside the disc" if inside else "on the circle"
+    return (
+        f"The loss on the disc has {found} on the circle; from near the highest value ten steps come "
+        f"{100 * down:.0f} percent of the way to the lowest and end {where}"
+    )
 
 
 def draw_figure_1(fig: Figure, convention: str = "minus", seed: int = 3, m: int = 16) -> None:
@@ -121,7 +153,7 @@ def _grid(fig: Figure, rows: Sequence[float], row: str, columns: Sequence[float]
     return axes
 
 
-def _colour_bar(fig: Figure, axes: NDArray[Any]) -> None:
+def _colour_bar(fig: Any, axes: Axes | NDArray[Any]) -> None:
     """Put one colour bar beside all panels: each is coloured by shares of its own range."""
     colours = ScalarMappable(Normalize(0, 1), "cividis")
     bar = fig.colorbar(colours, ax=axes, shrink=0.6, ticks=[0, 0.5, 1], label="L, from its lowest to its highest value")

@@ -42,7 +42,7 @@ def draw_idea(ax: Axes, s: float = 0.8, c: float = 0.3, angle: float = 0.95) -> 
     ax.plot(np.sin(turn), np.cos(turn), color=figures.INK)
     bowl = 0.62 + 0.45 * (1 - np.cos(turn))
     ax.plot(bowl * np.sin(turn), bowl * np.cos(turn), color=figures.COLOURS["clean"], linewidth=1)
-    ax.annotate("L along the sphere", (-0.42, 0.5), fontsize=7, color=figures.COLOURS["clean"], ha="center", va="top")
+    ax.annotate("L along the sphere", (-0.42, 0.5), fontsize=8, color=figures.COLOURS["clean"], ha="center", va="top")
     ax.plot(0, 1, "*", color=figures.COLOURS["start"], markeredgecolor=figures.INK, markersize=12, zorder=5)
     ax.plot([0, 0], [0.3, 1.7], ":", color=figures.FAINT)
     ray = np.stack([0.35 * landed, end])
@@ -54,7 +54,7 @@ def draw_idea(ax: Axes, s: float = 0.8, c: float = 0.3, angle: float = 0.95) -> 
     for point, text, below in ((start, "b", 0), (end, "b (1 - s c)", 0), (landed, "b (1 - s c)/(1 + s)", 1)):
         ax.plot([0, point[0]], [point[1]] * 2, color=figures.COLOURS["measured"], linewidth=1.4, gid=text)
         where = (point[0] / 2 + 0.12 * below, point[1])
-        ax.annotate(text, where, (0, -10 if below else 3), textcoords="offset points", fontsize=7, ha="center")
+        ax.annotate(text, where, (0, -10 if below else 3), textcoords="offset points", fontsize=8, ha="center")
     ax.annotate("strongest", (0, 1), (-52, 6), textcoords="offset points", fontsize=8)
     ax.set(aspect="equal", xlim=(-0.75, 1.2), ylim=(0.3, 1.55))
     ax.set_axis_off()
@@ -68,7 +68,7 @@ def draw_curves(ax: Axes, curvatures: tuple[float, ...] = (-0.5, 0.0, 0.5, 1.0, 
     ax.axhspan(-1, 1, color=figures.COLOURS["measured"], alpha=0.08)
     ax.axhline(0, color=figures.INK, linewidth=0.6)
     ax.set(xlabel="step s = η‖∂L‖/ε, in radii", ylabel="factor (1 - s c)/(1 + s)", ylim=(-2.05, 1.1))
-    ax.legend(fontsize=7, loc="lower left")
+    ax.legend(fontsize=8, loc="lower left")
 
 
 def draw_agreement(ax: Axes, stored: pd.DataFrame) -> None:
@@ -82,7 +82,7 @@ def draw_agreement(ax: Axes, stored: pd.DataFrame) -> None:
     ax.loglog(ends, ends, **(figures.line("paper") | {"marker": ""}), label="the theorem")
     ax.axhline(1, color=figures.INK, linewidth=0.6)
     ax.set(xlabel="predicted factor", ylabel="measured factor")
-    ax.legend(fontsize=7)
+    ax.legend(fontsize=8)
 
 
 def draw_steps(ax: Axes, stored: pd.DataFrame) -> None:
@@ -100,7 +100,7 @@ def draw_steps(ax: Axes, stored: pd.DataFrame) -> None:
     )
     ax.plot([], [], "P", color=figures.FAINT, markersize=7, label="η = ε², the theorem's largest")
     ax.set(xlabel="step s = η‖∂L‖/ε, in radii", ylabel="steps to 1e-9 radii", ylim=(3, None))
-    ax.legend(fontsize=7)
+    ax.legend(fontsize=8)
 
 
 @lru_cache
@@ -111,14 +111,32 @@ def _network(eps: float) -> tuple[Problem, Rate, float]:
     return problem, Rate.of(bends(problem, minimum)[0]), float(outward_pull(problem, minimum))
 
 
-def draw_run(ax: Axes, eps: float, s: float, *, steps: int = 40) -> None:
-    """Draw the distance of five runs from uniform starts to where they end, and the theorem's geometric rate."""
+def run_of(eps: float, s: float, steps: int = 40) -> tuple[torch.Tensor, float]:
+    """Return the distance of five runs from uniform starts to where they end, in radii, (steps + 1, 5), and the factor
+    that the theorem has for a step."""
     problem, rate, pull = _network(eps)
     path = pgd(problem, in_ball(problem, 5, seed=1), steps=steps, step_size=s * eps / pull)
     limit = newton(problem, path.end)
-    distance = ((path.delta - limit.delta).norm(dim=-1) / eps).clamp_min(1e-16)
-    ax.semilogy(torch.arange(steps + 1), distance, color=figures.COLOURS["measured"], linewidth=1)
-    factor = rate.factor(s)
+    return (path.delta - limit.delta).norm(dim=-1) / eps, rate.factor(s)
+
+
+def say_run(eps: float, s: float, *, steps: int = 40) -> str:
+    """Say what :func:`draw_run` shows."""
+    distance, factor = run_of(eps, s, steps)
+    near = distance.max(dim=1).values < 1e-9
+    came = (
+        f"within 1e-9 radii of where they end after {int(near.int().argmax())} steps"
+        if near.any()
+        else (f"{float(distance[-1].max()):.1g} radii from where they end after {steps} steps")
+    )
+    law = f"the theorem's factor is {factor:.3g} a step" + ("" if factor < 1 else ": the strongest adversary repels")
+    return f"Five runs are {came}; {law}"
+
+
+def draw_run(ax: Axes, eps: float, s: float, *, steps: int = 40) -> None:
+    """Draw the distance of five runs from uniform starts to where they end, and the theorem's geometric rate."""
+    distance, factor = run_of(eps, s, steps)
+    ax.semilogy(torch.arange(steps + 1), distance.clamp_min(1e-16), color=figures.COLOURS["measured"], linewidth=1)
     if factor < 1:
         law = np.maximum(factor ** np.arange(steps + 1), 1e-16)
         ax.semilogy(law, **(figures.line("paper") | {"marker": ""}), label=f"factor {factor:.3g}")

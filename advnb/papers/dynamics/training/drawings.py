@@ -95,5 +95,5 @@ def draw_escapes(ax: Axes, fig3: pd.DataFrame, kind: tuple[str, str], epoch: int
         name += f", gradient {about(np.median(gradient), 1)}, loss range {about(span, 1)}"
         draw_band(ax, rule, shares, colour, name)
     ax.set(ylabel="share of the loss range", title=f"{kind_name(kind)}, epoch {epoch}, {rule} steps")
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=1, fontsize=7.5)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=1, fontsize=8)
     figures.provenance(ax.figure, label(fig3))  # type: ignore[arg-type]

@@ -136,7 +136,7 @@ def draw_dimension(ax: Axes, d: int, left: pd.DataFrame, ceiling: pd.DataFrame, 
     ax.axvspan(1, 1.3, color=figures.FAINT, alpha=0.3)
     ax.axvline(5 / d**0.5, **PAPER, label="paper: 5/√d")
     ax.set(xlabel="budget R", xlim=(0.045, 1.3), title=f"d = {d}: 5/√d = {5 / d**0.5:.2f}")
-    ax.legend(loc="lower left", fontsize=7.5)
+    ax.legend(loc="lower left", fontsize=8)
 
 
 def draw_plane(ax: Axes, d: int, attack: str, plane: pd.DataFrame, law: Transition) -> None:
@@ -153,4 +153,4 @@ def draw_digits(ax: Axes, c0: float, table: pd.DataFrame, law: Transition) -> No
     draw_attacks(ax, table, "budget")
     ax.axvline(float(law.budget(c0, 64)), color=figures.INK, label="law on digits")
     ax.set(xlabel="budget R", xlim=(0.045, 0.8), title=f"digits, d = 64, C0 = {c0:g}")
-    ax.legend(loc="lower left", fontsize=7.5)
+    ax.legend(loc="lower left", fontsize=8)

@@ -105,4 +105,4 @@ def draw_frame(ax: Axes) -> None:
     ax.set(xscale="log", yscale="log", xlabel="dimension d", ylabel="R50")
     ticks(ax.xaxis, [25, 50, 100, 200, 400, 784])
     ticks(ax.yaxis, [0.05, 0.1, 0.2, 0.4])
-    ax.legend(fontsize=7)
+    ax.legend(fontsize=8)
