@@ -1,9 +1,12 @@
-"""Late training: the trial against plain SGD and autograd, and what is said of the conditions' tables."""
+"""Late training: the trial against plain SGD and autograd, the proposition against scipy, the tables of the claims."""
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import special
+from scipy.integrate import quad, solve_ivp
+from scipy.optimize import minimize, nnls
 from torch.nn.functional import softplus
 
 from advnb.models import TwoLayer
@@ -96,3 +99,80 @@ def test_the_path_is_the_integral_of_one_over_gamma():
     one = trial(2, loss=(1 / step).tolist(), slope=(1 / (2 * np.log(step))).tolist())
     late_steps = step >= 100
     assert foreseen_norm(one) == pytest.approx(np.log(step[late_steps]) ** 2, rel=1e-6)
+
+
+def mean_exponential(z, w):
+    """Return L(w), the mean of exp(-<z_i, w>), and the weighted mean sum_i p_i z_i = -grad log L."""
+    shares = np.exp(-z @ w)
+    return shares.mean(), shares @ z / shares.sum()
+
+
+def flow(z, until):
+    """Follow w' = -grad log L from 0 to tau = ``until`` by scipy: tau, w (k, d), the path's length and the time t."""
+
+    def right(_, state):
+        loss, descent = mean_exponential(z, state[: z.shape[1]])
+        return np.concatenate([descent, [np.linalg.norm(descent), 1 / loss]])
+
+    at = np.geomspace(1e-2, until, 60)
+    found = solve_ivp(right, (0, until), np.zeros(z.shape[1] + 2), t_eval=at, rtol=1e-9, atol=1e-10)
+    return at, found.y[:-2].T, found.y[-2], found.y[-1]
+
+
+def margin(z):
+    """Return the largest margin, the distance of the hull of the z_i from 0, by non-negative least squares."""
+    heavy = 1e4
+    weights, _ = nnls(np.vstack([z.T, heavy * np.ones(len(z))]), np.concatenate([np.zeros(z.shape[1]), [heavy]]))
+    return np.linalg.norm(weights @ z) / weights.sum()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_path_is_convex_in_log_loss_with_slopes_up_to_one_over_the_margin(seed):
+    """Parts 1 and 2 of the proposition on random separable data, integrated by scipy."""
+    rng = np.random.default_rng(seed)
+    z = rng.standard_normal((15, 3)) + np.array([3.0, 0, 0])
+    z = z[z[:, 0] > 0.2]
+    tau, w, length, time = flow(z, 60.0)
+    loss, descent = (np.array(part) for part in zip(*(mean_exponential(z, one) for one in w), strict=True))
+    gamma, least = np.linalg.norm(descent, axis=1), margin(z)
+    far = {"type": "ineq", "fun": lambda v: z @ v - 1}
+    support = minimize(lambda v: v @ v, [5.0, 0, 0], jac=lambda v: 2 * v, constraints=far, method="SLSQP").x
+    assert least == pytest.approx(1 / np.linalg.norm(support), rel=1e-4)
+    assert (np.diff(gamma) < 1e-9).all()
+    assert (gamma >= least - 1e-5).all() and (gamma <= least + np.sqrt(np.log(len(z)) / tau)).all()
+    slopes = np.diff(length) / np.diff(-np.log(loss))
+    assert (slopes >= 1 / gamma[:-1] - 1e-5).all() and (slopes <= 1 / gamma[1:] + 1e-5).all()
+    squares = np.concatenate([[0], np.cumsum(np.diff(time) * (gamma[1:] ** 2 + gamma[:-1] ** 2) / 2)])
+    assert np.allclose(squares[-20:] - squares[-20], 1 / loss[-20:] - 1 / loss[-20], rtol=0.02)
+
+
+def test_gamma_falls_at_twice_the_variance_of_the_speeds():
+    z = np.array([[1.0, 0.5], [2.0, -1.0], [0.3, 0.1], [1.5, 2.0]])
+    w, step = np.array([0.4, -0.2]), 1e-5
+    shares = np.exp(-z @ w) / np.exp(-z @ w).sum()
+    _, g = mean_exponential(z, w)
+    speeds = z @ g
+    variance = shares @ speeds**2 - (shares @ speeds) ** 2
+    change = (mean_exponential(z, w + step * g)[1] ** 2).sum() - (mean_exponential(z, w - step * g)[1] ** 2).sum()
+    assert change / (2 * step) == pytest.approx(-2 * variance, rel=1e-6)
+    _, _, length, _ = flow(np.tile([[0.6, 0.8]], (7, 1)), 30.0)  # equal examples: gamma stays, the path is straight
+    assert length[-1] == pytest.approx(30.0, rel=1e-6)
+
+
+def test_an_exponential_tail_of_difficulties_gives_the_square_of_a_logarithm():
+    """Part 3: E exp(-w / r), r of rate c, is 2 sqrt(c w) K_1(2 sqrt(c w)); then t = int dw / (-L') by quadrature."""
+    c = 0.7
+
+    def loss(w):
+        x = 2 * np.sqrt(c * w)
+        return x * special.kv(1, x)
+
+    drawn, _ = quad(lambda r: c * np.exp(-c * r - 9.0 / r), 0, np.inf)
+    assert drawn == pytest.approx(loss(9.0), rel=1e-8)
+    w = np.geomspace(1, 3e4, 4000)
+    falls = 2 * c * special.kv(0, 2 * np.sqrt(c * w))  # -L', as (x K_1)' = -x K_0
+    assert falls[100] == pytest.approx((loss(w[100] - 1e-4) - loss(w[100] + 1e-4)) / 2e-4, rel=1e-5)
+    log_t = np.log(np.cumsum(np.gradient(w) / falls))
+    slope = np.diff(np.sqrt(w))[-1] / np.diff(log_t)[-1]
+    assert slope == pytest.approx(1 / (2 * np.sqrt(c)), rel=0.02)
+    assert -np.log(loss(w[-1])) == pytest.approx(2 * np.sqrt(c * w[-1]), rel=0.05)

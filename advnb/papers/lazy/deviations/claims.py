@@ -60,9 +60,10 @@ def _exit(unit: pd.DataFrame, pixels: pd.DataFrame, long: pd.DataFrame) -> Measu
     "section-5.1.test-error",
     says="each trained model achieves a test error of less than 1%",
     evidence=(UNIT, PIXELS),
-    holds=lambda below, radii_above: 0.85 < below < 1 and radii_above == [10],
+    holds=lambda below, radii_above: 0.5 < below < 1 and radii_above == [10],
     verdict="reproduced in part",
-    why="those above are all at C0 = 10, most of them with unit rows, for which training has only just begun there",
+    why="most, not each; those above are all at C0 = 10, most of them with unit rows, for which training has only just "
+    "begun there",
 )
 def _test_error(unit: pd.DataFrame, pixels: pd.DataFrame) -> Measured:
     rows = trained(unit, pixels)
@@ -75,9 +76,10 @@ def _test_error(unit: pd.DataFrame, pixels: pd.DataFrame) -> Measured:
     "section-5.1.shrinking",
     says="images are downsampled to simulate data of dimension d (how is not said)",
     evidence=SHRUNK,
-    holds=lambda factor_25, factor_196: 1.2 < factor_25 < 1.7 and factor_196 < 1.1,
+    holds=lambda factor_25, factor_196: factor_25 > 1.1 > factor_196,
     verdict="reproduced in part",
-    why="from d = 100 on the choice hardly matters; the slope over the smaller dimensions hangs on it",
+    why="at d = 196 the choice changes the step by less than a tenth, at d = 25 by more, and with it the slope. The "
+    "condition was moved: it had bounds on both sides of what was measured",
 )
 def _shrinking(runs: pd.DataFrame) -> Measured:
     rows = by_radius(runs).query("radius == 10 and reached and units == 'unit'")
@@ -104,10 +106,10 @@ def ratios(rows: pd.DataFrame, name: str, first: Any, second: Any) -> pd.Series:
     statement="Released code (stop)",
     says="the code keeps the network after the first epoch that ends outside the ball; the paper, one inside",
     evidence=RELEASED,
-    holds=lambda averaged, summed, longer: averaged < 1.5 and summed > 1.8 and longer > 1.2,
+    holds=lambda averaged, summed, longer: averaged < 1.2 < min(summed, longer),
     verdict="not reproduced",
     why="harmless if the batch's loss is averaged; if it is summed, one epoch goes far beyond the ball, and the curves "
-    "are those of another C0",
+    "are those of another C0. The condition was moved, to one bound of a fifth for all three",
 )
 def _stop(runs: pd.DataFrame) -> Measured:
     rows = by_radius(runs).query("radius == 10 and units == 'unit'")
@@ -127,22 +129,23 @@ def _stop(runs: pd.DataFrame) -> Measured:
     statement="Released code (biases)",
     says="the code's network of Figures 2 and 3 has biases in both layers; section 2 has none",
     evidence=RELEASED,
-    holds=lambda pixels, unit_784: 0.95 < pixels < 1.15 and unit_784 > 1.3,
+    holds=lambda pixels, unit_25, unit_784: min(pixels, unit_25) > 1 and max(pixels, unit_25) < unit_784,
     verdict="reproduced in part",
-    why="for the pixels of Figures 2 and 3 they hardly matter; for rows of norm 1 a trained bias acts like one more "
-    "pixel of size 1, and makes the step longer the larger d is",
+    why="they make the step a little longer for the pixels of Figures 2 and 3; for rows of norm 1 a trained bias acts "
+    "like one more pixel of size 1, which counts more the larger d is. The condition was moved: it said that pixels "
+    "hardly matter, with a bound of 1.15 beside a measured 1.14",
 )
 def _biases(runs: pd.DataFrame) -> Measured:
     rows = by_radius(runs).query("radius == 10 and stop == 'step' and reduction == 'mean'")
     ratio = ratios(rows, "bias", False, True)
     pixels, unit = ratio.xs("pixels"), ratio.xs("unit")
-    at_784 = unit.xs(784, level="d").median()
+    at_25, at_784 = (unit.xs(d, level="d").median() for d in (25, 784))
     text = (
         f"with biases the flipping step on pixels is {about(pixels.median())} times as long in the median "
-        f"(networks: {interval(pixels.min(), pixels.max())}), on unit rows {about(unit.median())} times, and "
+        f"(networks: {interval(pixels.min(), pixels.max())}), on unit rows {about(at_25)} times at d = 25 and "
         f"{about(at_784)} times at d = 784"
     )
-    return text, {"pixels": pixels.median(), "unit_784": at_784}
+    return text, {"pixels": pixels.median(), "unit_25": at_25, "unit_784": at_784}
 
 
 @PAGE.claim(
@@ -150,9 +153,9 @@ def _biases(runs: pd.DataFrame) -> Measured:
     statement="Released code (zeros)",
     says="an image that is wrong before any step counts as 0 in the code's mean step",
     evidence=(UNIT, PIXELS),
-    holds=lambda lowest, highest: lowest > 0.9 and highest <= 1 + 1e-6,
+    holds=lambda lowest: lowest > 0.95,
     verdict="reproduced",
-    why="with test errors around 1% it cannot matter",
+    why="it changes no mean by a twentieth, as few images are wrong",
 )
 def _zeros(unit: pd.DataFrame, pixels: pd.DataFrame) -> Measured:
     rows = trained(unit, pixels)
@@ -161,7 +164,11 @@ def _zeros(unit: pd.DataFrame, pixels: pd.DataFrame) -> Measured:
         f"this lowers the mean by {at_most(100 * (1 - counted.min()), 0.5)}%, in the median network by "
         f"{100 * (1 - counted.median()):.1f}%"
     )
-    return text, {"lowest": counted.min(), "highest": counted.max()}
+    return text, {"lowest": counted.min()}
+
+
+OF_HISTOGRAMS = {"step": "norm", "size": "eta", "gradient": "gradient_norm"}
+"""What the histograms of Figure 7 are of, and the stored fields."""
 
 
 def shapes(runs: pd.DataFrame) -> pd.DataFrame:
@@ -171,7 +178,7 @@ def shapes(runs: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for _, trial in runs.iterrows():
-        for field in ("norm", "gradient_norm", "eta"):
+        for field in OF_HISTOGRAMS.values():
             values = trial[field]
             shape = {
                 "mean": values.mean(),
@@ -188,27 +195,29 @@ def shapes(runs: pd.DataFrame) -> pd.DataFrame:
     "figure-7.gaussian",
     says="the histograms of step, gradient and step size exhibit a Gaussian distribution",
     evidence=HISTOGRAMS,
-    holds=lambda rejected, skewness: rejected > 0.5 and skewness < 1.5,
+    holds=lambda step, size, gradient, skewness: gradient < 0.5 < min(step, size) and skewness < 1,
     verdict="reproduced in part",
-    why="bell-shaped; the step and the step size lean to one side, the gradient's histograms mostly pass for Gaussian",
+    why="the step and the step size lean to one side, by less than what is called a strong skewness; the gradient's "
+    "histograms mostly pass for Gaussian. The condition was moved, so that all three are in it",
 )
 def _gaussian(runs: pd.DataFrame) -> Measured:
     found = shapes(runs)
     rejected = (found["p normal"] < 0.01).groupby("of").sum()
     skewness, kurtosis = found["skewness"], found["kurtosis"]
     text = (
-        f"one peak; skewness from {about(skewness.min())} to {about(skewness.max())}, excess kurtosis from "
+        f"skewness from {about(skewness.min())} to {about(skewness.max())}, excess kurtosis from "
         f"{about(kurtosis.min())} to {about(kurtosis.max())}; normality rejected at 1% for {rejected['norm']} of "
         f"{len(runs)} networks (step), {rejected['eta']} (step size), {rejected['gradient_norm']} (gradient)"
     )
-    return text, {"rejected": rejected["norm"] / len(runs), "skewness": skewness.abs().max()}
+    shares = {name: rejected[of] / len(runs) for name, of in OF_HISTOGRAMS.items()}
+    return text, {**shares, "skewness": skewness.abs().max()}
 
 
 @PAGE.claim(
     "figure-7.eta",
     says="η concentrates around 0.045 (d = 784, m = 1e5, C0 = 10)",
     evidence=(UNIT, PIXELS),
-    holds=lambda unit, pixels: unit < 0.01 and pixels < 0.04,
+    holds=lambda unit, pixels: max(unit, pixels) < 0.9 * 0.045,
     verdict="not reproduced",
     why="a tenth of it for unit rows, with which Figure 7 stands, and two thirds of it for pixels; 0.0045 would fit",
 )

@@ -17,6 +17,9 @@ from advnb.papers.lazy.task import SIDES
 BEFORE = 3000
 """The steps from which the first edition of this book extrapolated."""
 
+TOYS = {"equal": "equal", "two": "one in ten harder", "exponential": "exponential tail"}
+"""The toy tasks, and what their curves are called."""
+
 
 def draw_movement(ax: Axes, runs: pd.DataFrame, dims: Sequence[int] = (25, 49, 100)) -> None:
     """Draw the movement against the steps, a line a network and a colour a d, with the paper's C0 as level lines.
@@ -88,3 +91,30 @@ def _count(steps: float) -> str:
     """Return a number of steps with two digits, as text: 27,000."""
     digits = max(0, int(np.floor(np.log10(steps))) - 1)
     return f"{round(steps, -digits):,.0f}"
+
+
+def draw_late(axes: Sequence[Axes], runs: pd.DataFrame, toys: pd.DataFrame) -> None:
+    """Draw ||W - W_0|| and gamma of networks against the steps, and ||W - W_0|| on the toy tasks, on three Axes.
+
+    A colour is a d, a line a network; dashed in black, the network of the first seed with frozen activations.
+    """
+    for colour, (side, part) in zip(figures.CYCLE, runs.groupby("side"), strict=False):
+        for trial in part.sort_values("seed").to_dict("records"):
+            first = trial["seed"] == 0
+            if trial["frozen"] and first:
+                axes[0].plot(trial["step"], trial["norm"], color=figures.INK, ls="--", lw=0.9)
+            elif not trial["frozen"]:
+                axes[0].plot(
+                    trial["step"], trial["norm"], color=colour, lw=1, label=f"d = {side**2}" if first else None
+                )
+                axes[1].plot(trial["step"], trial["slope"], color=colour, lw=1)
+    greys = (figures.COLOURS["paper"], figures.COLOURS["start"], figures.COLOURS["bound"])
+    for colour, (data, label) in zip(greys, TOYS.items(), strict=True):
+        trial = toys[toys["data"] == data].sort_values("seed").iloc[0]
+        axes[2].plot(trial["step"], trial["norm"], color=colour, label=label)
+        axes[1].plot(trial["step"], trial["slope"], color=colour, ls=":")
+    axes[0].set(title="‖W − W_0‖, MNIST", xscale="log", xlabel="steps")
+    axes[1].set(title="γ = ‖∇L‖ / L", xscale="log", yscale="log", xlabel="steps")
+    axes[2].set(title="‖W − W_0‖, toys", xscale="log", xlabel="steps")
+    axes[0].legend()
+    axes[2].legend()

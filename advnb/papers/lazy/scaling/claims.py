@@ -53,16 +53,17 @@ PAGE.claim(
     "figure-5.norm",
     says="the flipping step, over ‖x‖, behaves as 1/√d (C0 = 10)",
     evidence=UNIT,
-    holds=lambda every, low, high, large: abs(large + 0.5) < 0.08 and low > -0.47,
+    holds=lambda every, low, high, large: abs(large + 0.5) < 0.05 and low > -0.5,
     verdict="reproduced in part",
-    why="from d = 100 on; the smaller d are below the turn of the law of the next section",
+    why="from d = 100 on, to 0.05; the smaller d are below the turn of the law of the next section. The condition was "
+    "moved: one rule for the exponents of this page, the paper's for d ≥ 100 and outside of the interval over all d",
 )(partial(_exponents, figure_5, "relative"))
 
 PAGE.claim(
     "figure-5.gradient",
     says="the gradient norm behaves as √d (C0 = 10)",
     evidence=UNIT,
-    holds=lambda every, low, high, large: abs(large - 0.5) < 0.05 <= 0.5 - every and high < 0.5,
+    holds=lambda every, low, high, large: abs(large - 0.5) < 0.05 and high < 0.5,
     verdict="reproduced in part",
     why="from d = 100 on; it is √(d/2) at the start and grows by what the weights have moved, which is felt at small d",
 )(partial(_exponents, figure_5, "gradient"))
@@ -71,9 +72,9 @@ PAGE.claim(
     "figure-5.eta",
     says="the step size η behaves as 1/d (C0 = 10)",
     evidence=UNIT,
-    holds=lambda every, low, high, large: abs(large + 1) < 0.1 and low > -0.92,
+    holds=lambda every, low, high, large: abs(large + 1) < 0.05 and low > -1,
     verdict="reproduced in part",
-    why="η is the step over the gradient, so its exponent is the difference of the other two",
+    why="η is the step over the gradient, so its exponent is the difference of the other two; the same rule",
 )(partial(_exponents, figure_5, "eta"))
 
 
@@ -141,10 +142,10 @@ def _figure_6_eta(runs: pd.DataFrame) -> Measured:
     "section-5.2.tight",
     says="on MNIST the flipping step follows the theory's 1/√d closely, which is evidence of the bounds' tightness",
     evidence=UNIT,
-    holds=lambda off, at_10, at_20, at_30, low_40: off < 0.25 and at_10 < at_20 < at_30 and low_40 > -0.2,
+    holds=lambda off, at_10, at_20, at_30, low_40: off < 0.25 and at_10 < at_20 < at_30 and low_40 > -0.45,
     verdict="reproduced in part",
-    why="the power 1/√d belongs to the random initial gradient; at C0 = 40 the paper's dimensions are mostly below the "
-    "turn d = 2(κC0)²",
+    why="the power 1/√d belongs to the random initial gradient; the larger C0, the flatter, and at 40 the exponent is "
+    "not within 0.05 of the paper's (before, the condition had a bound near what was measured)",
 )
 def _tight(runs: pd.DataFrame) -> Measured:
     rows, law = trained_law(runs)
@@ -163,9 +164,9 @@ def _tight(runs: pd.DataFrame) -> Measured:
     "figure-2.eta",
     says="the minimum step size behaves as O(1/d), for images that are not normalised",
     evidence=PIXELS,
-    holds=lambda low, per_length: low > -0.8 and abs(per_length + 1) < 0.15,
+    holds=lambda low, per_length: low > -0.95 and abs(per_length + 1) < 0.15,
     verdict="not reproduced",
-    why="η has the units of x squared over those of f: it is η/‖x‖ that goes as 1/d, at large d",
+    why="η has the units of x squared over those of f: it is η/‖x‖ that goes roughly as 1/d, at large d",
 )
 def _figure_2_eta(runs: pd.DataFrame) -> Measured:
     rows = figure_2(runs).assign(per_length=lambda rows: rows["eta"] / rows["length"])
@@ -183,16 +184,17 @@ PAGE.claim(
     "figure-2.norm",
     says="the flipping step, normalised by the input's norm, behaves as 1/√d (pixels, C0 = 10)",
     evidence=PIXELS,
-    holds=lambda every, low, high, large: abs(every + 0.5) < 0.1 and -0.8 < large < -0.5,
+    holds=lambda every, low, high, large: abs(every + 0.5) < 0.05 and abs(large + 0.5) > 0.05,
     verdict="reproduced in part",
-    why="-1/2 is a mean: flatter at small d, as for unit rows, and steeper at large d, where φ falls",
+    why="-1/2 is a mean, to 0.05: flatter at small d, as for unit rows, and steeper at large d, where φ falls. The "
+    "condition was moved: it enclosed what had been measured for d ≥ 100",
 )(partial(_exponents, figure_2, "relative"))
 
 PAGE.claim(
     "figure-2.gradient",
     says="the gradient norm behaves roughly as √d (pixels, C0 = 10)",
     evidence=PIXELS,
-    holds=lambda every, low, high, large: abs(large - 0.5) < 0.05 <= 0.5 - every and high < 0.5,
+    holds=lambda every, low, high, large: abs(large - 0.5) < 0.05 and high < 0.5,
     verdict="reproduced in part",
     why="as for unit rows: from d = 100 on; the movement adds to it at small d",
 )(partial(_exponents, figure_2, "gradient"))
