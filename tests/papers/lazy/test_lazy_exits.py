@@ -4,12 +4,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
+from advnb.data import present
+from advnb.experiments.read import succeeded
+from advnb.experiments.verification import compare
 from advnb.papers.lazy.exits import cells, draw_forecasts, draw_movement
 from advnb.papers.lazy.exits.claims import PAGE, growth
 from advnb.papers.lazy.exits.forecasts import foreseen_exits, reached, with_intervals
 from advnb.papers.lazy.exits.trials import EXITS, RADII
-from advnb.papers.lazy.flips import PER_RADIUS
+from advnb.papers.lazy.flips import OF_TRAINING, PER_RADIUS, flips_after_training
 
 SIDES = (5, 7, 10, 14)
 
@@ -122,3 +126,19 @@ def test_forecasts_lie_on_the_diagonal_where_the_law_holds(ax):
     assert len(ax.collections) == len(SIDES)
     points = ax.lines[0].get_xydata()
     assert points[:, 1] == pytest.approx(points[:, 0], rel=0.15)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not any(one.name == "mnist" and not one.missing for one in present()), reason="needs mnist")
+@pytest.mark.parametrize("side, seed", [(5, 0), (5, 3), (7, 1)])
+def test_the_first_part_of_a_stored_trajectory_can_be_had_again(side, seed):
+    """To the exits from C0 = 5 and 10, in seconds: a whole trajectory costs ``verify`` minutes to an hour."""
+    record = next(r for r in succeeded("lazy.exits", "laptop") if (r["params"]["side"], r["seed"]) == (side, seed))
+    short = {**record["params"], "radii": RADII[:2]}
+    again = flips_after_training(**short, seed=seed, device="cpu", dtype=torch.float32)
+    for name in (*PER_RADIUS, *OF_TRAINING):
+        deviation, allowed = compare({name: record["values"][name][:3]}, again, name, EXITS.tolerance_of(name))
+        assert deviation <= allowed, name
+    steps, old = again["path_steps"][:-1], record["values"]
+    assert old["path_steps"][: len(steps)] == steps
+    assert again["path_moved"][:-1] == pytest.approx(old["path_moved"][: len(steps)], rel=0.02)
