@@ -36,16 +36,17 @@ HEADS = ("Chapter", "Statement", "What the paper says", "What was measured", "Sc
 def pages(package: str | ModuleType = "advnb.papers") -> dict[str, Page]:
     """Return the pages that the modules of ``package`` declare, by name, without drafts.
 
-    Raised if two pages have one name.
+    Raised if two pages have one name, or two pages of a chapter one claim; a draft may share both with the page that
+    it is a draft of.
     """
     found: dict[str, Page] = {}
     root = importlib.import_module(package) if isinstance(package, str) else package
     for module in _modules(root):
         for value in vars(module).values():
-            if isinstance(value, Page) and found.setdefault(value.name, value) is not value:
+            if isinstance(value, Page) and not value.draft and found.setdefault(value.name, value) is not value:
                 raise ValueError(f"two pages are named {value.name!r}: the second is in {module.__name__}")
     _check_ids(found)
-    return {name: page for name, page in sorted(found.items()) if not page.draft}
+    return dict(sorted(found.items()))
 
 
 def write(page: Page, results: Path | str | None = None) -> bool:

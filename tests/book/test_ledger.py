@@ -180,7 +180,10 @@ def test_pages_are_found_by_name():
 
 
 def test_a_draft_is_no_part_of_the_ledger():
-    assert pages(package(a=PAGE, b=Page("toy/planned", title="Planned", draft=True))) == {"toy/walks": PAGE}
+    """Also if it plans claims of a page that is there, under their names."""
+    second = Page("toy/walks", title="Planned", draft=True)
+    second.claim("figure-2", says="no", verdict="not run")(lambda: ("", {}))
+    assert pages(package(a=PAGE, b=Page("toy/planned", title="Planned", draft=True), c=second)) == {"toy/walks": PAGE}
 
 
 def test_two_pages_may_not_have_one_name():
