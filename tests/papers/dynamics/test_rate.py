@@ -232,7 +232,8 @@ def test_what_is_said_of_a_run_is_what_it_shows(ax):
     assert f"within 1e-9 radii of where they end after {int((runs.max(0) < 1e-9).argmax())} steps" in rate.say_run(
         0.2, 1.0
     )
-    assert rate.say_run(0.2, 1.0).endswith(f"{ax.lines[-1].get_label()} a step")
+    factor = ax.lines[-1].get_label().removeprefix("factor ")
+    assert rate.say_run(0.2, 1.0).endswith(f"factor is {factor} a step")
     assert "radii from where they end after 40 steps" in rate.say_run(3.0, 100.0) and rate.say_run(3.0, 100.0).endswith(
         "repels"
     )
