@@ -183,3 +183,17 @@ class TestCone:
             net.weight.mul_(0.01)
         after = minimal_flip(net, x)
         assert not torch.allclose(after.norm, before.norm)
+
+    def test_the_cone_that_holds_given_weights(self):
+        """Brute force over r; weights that were scaled are in the cone of C0 = 0."""
+        generator = torch.Generator().manual_seed(0)
+        first = torch.randn(7, 3, generator=generator, dtype=F64)
+        assert trials.cone_radius(0.8 * first, first) == pytest.approx(0, abs=1e-4)
+        other = first + 0.5 * torch.randn(7, 3, generator=generator, dtype=F64)
+        found = min(float((r * other - first).norm(dim=1).max()) for r in np.linspace(0, 2, 20_001)) * math.sqrt(7)
+        assert trials.cone_radius(other, first) == pytest.approx(found, abs=1e-3)
+
+    def test_networks_beyond_the_ball(self):
+        table = live(trials.OUTSIDE, seeds=1)
+        moved, cone = table["moved"][0], table["cone"][0]
+        assert len(moved) == 4 and all(c <= v * (1 + 1e-9) for c, v in zip(cone, moved, strict=True))

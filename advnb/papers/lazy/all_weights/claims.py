@@ -8,6 +8,7 @@ import pandas as pd
 
 from advnb.book.claims import Numbers, Page
 from advnb.book.rounding import about, at_most
+from advnb.experiments import unroll
 from advnb.papers.lazy.all_weights.tables import by_c0, by_scale, level, on_the_grid
 from advnb.papers.lazy.spread import mean_over_seeds
 
@@ -68,3 +69,29 @@ def cone(stored: pd.DataFrame) -> tuple[str, Numbers]:
         f"{about(turn, 1)} degrees"
     )
     return text, {"same": rows["same"].min(), "norm": rows["norm"].max(), "eta": rows["eta"].max()}
+
+
+NEXT = Page("lazy/all_weights_next", title="For all weights", draft=True)
+"""What waits for its runs."""
+
+
+@NEXT.claim(
+    "figure-1.cone",
+    says="the theorem holds in the cone over the ball, beyond the lazy regime",
+    evidence=("lazy.outside", "lazy.cone"),
+    holds=lambda same, norm, eta, left: same > 0.999 and norm < 1e-9 and eta < 1e-9 and left > 0.9,
+    verdict="reproduced in part",
+    why="scaling the weights changes no prediction, exactly, without biases. But the cone frees the length of "
+    "W and nothing else, and training does not lengthen W: the networks that leave a ball leave its cone with it",
+)
+def cone_(trained: pd.DataFrame, stored: pd.DataFrame) -> tuple[str, Numbers]:
+    """Scale trained networks, and give the cone that those are in which have left the ball."""
+    rows, scaled = unroll(trained, ["moved", "cone"]), by_scale(stored)
+    left = rows["cone"] / rows["moved"]
+    text = (
+        f"r from 1e-3 to 1e3: {about(100 * scaled['same'].min(), 3)}% of predictions stay, flips agree to better than "
+        f"1e-9; networks trained {about(rows['moved'].min())} to {about(rows['moved'].max())} far (in 1/√m) are in the "
+        f"cone of C0 = {about(left.min())} to {about(left.max())} times that, and of no smaller one"
+    )
+    numbers = {"same": scaled["same"].min(), "norm": scaled["norm"].max(), "eta": scaled["eta"].max()}
+    return text, {**numbers, "left": left.min()}

@@ -11,14 +11,16 @@ import math
 from typing import Any
 
 import torch
+from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from advnb import checks
 from advnb.experiments import Experiment, Tolerance
 from advnb.flip import minimal_flip
 from advnb.models import TwoLayer
+from advnb.papers.lazy.ball import largest_movement
 from advnb.papers.lazy.several import several_steps
-from advnb.papers.lazy.sgd import lazy_sgd
+from advnb.papers.lazy.sgd import Exit, lazy_sgd
 from advnb.papers.lazy.task import digit_pair, random_start
 
 ANGLES = tuple(range(0, 91, 10))
@@ -108,6 +110,38 @@ def scaled_weights(
     return rows
 
 
+def cone_radius(weight: Tensor, start: Tensor) -> float:
+    """Return the smallest C0 whose cone over the ball around ``start`` holds ``weight`` (both (m, d)).
+
+    It is the minimum over r > 0 of sqrt(m) max_s ||r w_s - w_{s,0}||, a convex function of r.
+    """
+    found = minimize_scalar(lambda r: largest_movement(r * weight, start), bounds=(1e-3, 2.0), method="bounded")
+    return float(min(found.fun, largest_movement(weight, start)))
+
+
+def outside(
+    *, side: int, m: int, radii: list[float], steps: int, lr: float, seed: int, device: str, dtype: torch.dtype
+) -> Numbers:
+    """Trial of the cone: networks trained on digits past each of ``radii``, and the cone that they are in.
+
+    An entry for each radius that training passes, and one for its end: ``moved``, sqrt(m) times the largest movement
+    of a unit, and ``cone``, the smallest C0 whose cone holds the network.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    both = digit_pair("digits", side, "unit").to(device, dtype)
+    net = TwoLayer(side * side, m, generator=generator, dtype=dtype).to(device).eval()
+    start = net.weight.detach().clone()
+    rows: Numbers = {"moved": [], "cone": []}
+
+    def look(seen: TwoLayer, exit: Exit) -> None:
+        rows["moved"].append(largest_movement(seen.weight.detach(), start))
+        rows["cone"].append(cone_radius(seen.weight.detach(), start))
+
+    lazy_sgd(net, both.train.x, both.train.y, radii, steps=steps, lr=lr, reduction="sum", generator=generator,
+             visit=look)  # fmt: skip
+    return rows
+
+
 _C0 = [[1.0, 5.0, 10.0, 20.0, 30.0, 40.0]]
 
 WORST_WEIGHTS = Experiment(
@@ -136,3 +170,13 @@ CONE = Experiment(
     tolerance=Tolerance(rtol=0.0, atol=1e-9),  # changes of 0 but for rounding, which is all that they hold
 )
 """Figure 1: the cone of weights that classify as those of the ball."""
+
+OUTSIDE = Experiment(
+    "lazy.outside",
+    outside,
+    {"live": {"side": 8, "m": 500, "radii": [[5.0, 10.0, 20.0, 40.0]], "steps": 5000, "lr": 0.1}},
+    {"live": 5},
+    dtype="float64",
+    tolerance=Tolerance(rtol=1e-3, atol=1e-3),  # thousands of SGD steps in float64, and a search over r
+)
+"""Figure 1: whether networks that training takes out of the ball are in the cone over it."""
