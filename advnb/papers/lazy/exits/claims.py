@@ -100,10 +100,6 @@ def _forecast(runs: pd.DataFrame) -> Measured:
     return text, {"exits": len(squared), "covered": covered, "typical": np.log10(typical), "plain": np.log10(by_log)}
 
 
-PLANNED = Page("lazy/exits-planned", title="Why the movement outruns log t", draft=True)
-"""Conditions written before the runs that judge them; one network a dimension, of seed 100, had been looked at."""
-
-
 def decades(runs: pd.DataFrame, field: str) -> pd.DataFrame:
     """Return for each trial of ``late`` by how much ``field`` grew in the last decade of steps over the one before.
 
@@ -119,7 +115,7 @@ def decades(runs: pd.DataFrame, field: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-@PLANNED.claim(
+@PAGE.claim(
     "proposition.frozen",
     statement="Proposition (this book), features",
     says="(not in the paper) the movement outruns log t with the activations of the start frozen as well: it is not "
@@ -127,6 +123,8 @@ def decades(runs: pd.DataFrame, field: str) -> pd.DataFrame:
     evidence="lazy.late",
     holds=lambda frozen, trained, apart: min(frozen, trained) > 1.1 and apart < 0.2,
     verdict="reproduced",
+    why="in the norm of all units, at d = 25 and 49; single units move further where they are frozen. The three "
+    "conditions were written when one network a dimension, of a seed that is not stored, had been looked at",
 )
 def _frozen(runs: pd.DataFrame) -> Measured:
     bends = decades(runs, "norm").set_index(["side", "seed", "frozen"])["bend"].unstack("frozen")
@@ -158,7 +156,7 @@ def foreseen_norm(trial: Mapping[Any, Any]) -> Numbers:
     return np.asarray(trial["norm"])[late][0] + path
 
 
-@PLANNED.claim(
+@PAGE.claim(
     "proposition.slope",
     statement="Proposition (this book), slope",
     says="(not in the paper) per unit of log(1/L) the weights move by 1/γ, γ = ‖∇L‖/L, which rises as few examples "
@@ -166,6 +164,8 @@ def foreseen_norm(trial: Mapping[Any, Any]) -> Numbers:
     evidence="lazy.late",
     holds=lambda off, fall, examples: off < 0.2 and fall > 2 and examples < 0.2,
     verdict="reproduced",
+    why="the identity is one of gradient flow; SGD with steps of 0.1 keeps to it, and its path is straight enough for "
+    "its length to be the distance",
 )
 def _slope(runs: pd.DataFrame) -> Measured:
     off, fall, examples = [], [], []
@@ -182,13 +182,14 @@ def _slope(runs: pd.DataFrame) -> Measured:
     return text, {"off": max(off), "fall": min(fall), "examples": max(examples)}
 
 
-@PLANNED.claim(
+@PAGE.claim(
     "proposition.tail",
     statement="Proposition (this book), tail",
     says="(not in the paper) equal examples give log t; difficulties with an exponential tail give (log t)²",
     evidence="lazy.late_toys",
     holds=lambda equal, tail, root: abs(equal - 1) < 0.05 and tail > 1.2 and abs(root - 1) < 0.1,
     verdict="reproduced",
+    why="in a linear model with 1,000 examples on one line, before the hardest of them is all that is left",
 )
 def _tail(runs: pd.DataFrame) -> Measured:
     bends = decades(runs, "norm")

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from advnb.book import figures
+from advnb.papers.lazy.drawings import ticks
 from advnb.papers.lazy.exits.claims import C0
 from advnb.papers.lazy.exits.forecasts import reached
 from advnb.papers.lazy.laws import movement_law
@@ -115,6 +116,7 @@ def draw_late(axes: Sequence[Axes], runs: pd.DataFrame, toys: pd.DataFrame) -> N
         axes[1].plot(trial["step"], trial["slope"], color=colour, ls=":")
     axes[0].set(title="‖W − W_0‖, MNIST", xscale="log", xlabel="steps")
     axes[1].set(title="γ = ‖∇L‖ / L", xscale="log", yscale="log", xlabel="steps")
+    ticks(axes[1].yaxis, [0.05, 0.1, 0.2, 0.5])
     axes[2].set(title="‖W − W_0‖, toys", xscale="log", xlabel="steps")
     axes[0].legend()
     axes[2].legend()
