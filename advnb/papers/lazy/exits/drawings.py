@@ -99,21 +99,20 @@ def draw_late(axes: Sequence[Axes], runs: pd.DataFrame, toys: pd.DataFrame) -> N
 
     A colour is a d, a line a network; dashed in black, the network of the first seed with frozen activations.
     """
-    for colour, (side, part) in zip(figures.CYCLE, runs.groupby("side"), strict=False):
+    for colour, (d, part) in zip(figures.CYCLE, runs.groupby(runs["side"] ** 2), strict=False):
         for trial in part.sort_values("seed").to_dict("records"):
             first = trial["seed"] == 0
             if trial["frozen"] and first:
                 axes[0].plot(trial["step"], trial["norm"], color=figures.INK, ls="--", lw=0.9)
             elif not trial["frozen"]:
-                axes[0].plot(
-                    trial["step"], trial["norm"], color=colour, lw=1, label=f"d = {side**2}" if first else None
-                )
+                label = f"d = {d}" if first else None
+                axes[0].plot(trial["step"], trial["norm"], color=colour, lw=1, label=label)
                 axes[1].plot(trial["step"], trial["slope"], color=colour, lw=1)
     greys = (figures.COLOURS["paper"], figures.COLOURS["start"], figures.COLOURS["bound"])
     for colour, (data, label) in zip(greys, TOYS.items(), strict=True):
-        trial = toys[toys["data"] == data].sort_values("seed").iloc[0]
-        axes[2].plot(trial["step"], trial["norm"], color=colour, label=label)
-        axes[1].plot(trial["step"], trial["slope"], color=colour, ls=":")
+        toy = toys[toys["data"] == data].sort_values("seed").iloc[0]
+        axes[2].plot(toy["step"], toy["norm"], color=colour, label=label)
+        axes[1].plot(toy["step"], toy["slope"], color=colour, ls=":")
     axes[0].set(title="‖W − W_0‖, MNIST", xscale="log", xlabel="steps")
     axes[1].set(title="γ = ‖∇L‖ / L", xscale="log", yscale="log", xlabel="steps")
     ticks(axes[1].yaxis, [0.05, 0.1, 0.2, 0.5])
