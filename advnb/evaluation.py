@@ -25,7 +25,7 @@ from advnb.data import Examples, Split, as_split
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Attack", "accuracy", "table", "transfer", "white_box"]
+__all__ = ["Attack", "accuracy", "craft", "score", "table", "transfer", "white_box"]
 
 Attack = Callable[..., Any]
 """(model, x, y[, generator]) -> x_adv, or a pair that begins with x_adv."""
@@ -56,8 +56,8 @@ def accuracy(
     split = as_split(data)
     _check_model("model", model, split.x, allow_train_mode)
     with tqdm(total=len(split), desc="accuracy", disable=not progress) as bar:
-        craft = partial(_craft, model, attack, generator)
-        scores = _attacked(craft, {"model": model}, split, batch, bar)
+        crafting = partial(craft, model, attack, generator)
+        scores = _attacked(crafting, {"model": model}, split, batch, bar)
     return int(scores["model"][0].sum()) / len(split)
 
 
@@ -100,12 +100,12 @@ def white_box(
     with tqdm(total=len(models) * len(attacks) * len(split), desc=what, disable=not progress) as bar:
         for (source, model), (name, attack) in itertools.product(models.items(), attacks.items()):
             begin = time.perf_counter()
-            craft = partial(_craft, model, attack, _generator(seed, name))
-            scores = _attacked(craft, targets or {source: model}, split, batch, bar)
+            crafting = partial(craft, model, attack, _generator(seed, name))
+            scores = _attacked(crafting, targets or {source: model}, split, batch, bar)
             seconds = time.perf_counter() - begin
-            for target, score in scores.items():
+            for target, found in scores.items():
                 row = {"model": source, "target": target, "attack": name}
-                rows.append(row | _summary(*score, confidence) | {"seconds": seconds})
+                rows.append(row | _summary(*found, confidence) | {"seconds": seconds})
     return pd.DataFrame(rows).drop(columns=[] if targets else "target")
 
 
@@ -140,15 +140,15 @@ def table(results: pd.DataFrame, *, rows: str = "attack", columns: str = "model"
 
 
 def _attacked(
-    craft: Callable[[Tensor, Tensor], Tensor], targets: Models, split: Split, batch: int, bar: tqdm
+    crafting: Callable[[Tensor, Tensor], Tensor], targets: Models, split: Split, batch: int, bar: tqdm
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """Craft batch by batch; return which examples each target gets right (n,), and its losses (n,)."""
     size = checks.count("batch", batch)
     found: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in targets}
     for x, y in zip(split.x.split(size), split.y.split(size), strict=True):
-        x_adv = craft(x, y)
+        x_adv = crafting(x, y)
         for name, target in targets.items():
-            found[name].append(_score(target, x_adv, y))
+            found[name].append(score(target, x_adv, y))
         bar.update(len(x))
     return {name: (torch.cat([a for a, _ in parts]), torch.cat([b for _, b in parts])) for name, parts in found.items()}
 
@@ -161,7 +161,8 @@ def _summary(correct: Tensor, loss: Tensor, confidence: float) -> dict[str, floa
     return {"accuracy": hits / n, "low": low, "high": high, "n": n, "loss": float(loss.double().mean())}
 
 
-def _craft(model: nn.Module, attack: Attack | None, generator: torch.Generator | None, x: Tensor, y: Tensor) -> Tensor:
+def craft(model: nn.Module, attack: Attack | None, generator: torch.Generator | None, x: Tensor, y: Tensor) -> Tensor:
+    """Return what ``attack`` makes of ``x``, handed ``generator`` if it takes one; raises if it is no batch like x."""
     if attack is None:
         return x
     options = {"generator": generator} if _takes_generator(attack) else {}
@@ -181,8 +182,11 @@ def _takes_generator(attack: Attack) -> bool:
     return "generator" not in fixed and any(p.kind is p.VAR_KEYWORD for p in parameters)
 
 
-def _score(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Which examples are classified correctly (n,), and their losses (n,); the model is left as it was."""
+def score(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which examples are classified correctly (n,), and their losses (n,); the model is left as it was.
+
+    Raises if the outputs are not finite, or do not fit the labels.
+    """
     with torch.no_grad(), gradients.frozen(model):
         output = model(x)
     loss = losses.resolve("logistic" if output.ndim == 1 else "cross_entropy")

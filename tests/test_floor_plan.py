@@ -19,13 +19,14 @@ MAY_IMPORT = {
     "attacks": {"checks", "balls", "losses", "gradients", "flip"},
     "criterion": {"checks", "balls", "losses", "gradients"},
     "evaluation": {"checks", "data", "losses", "gradients", "statistics"},
+    "audit": {"checks", "balls", "losses", "gradients", "attacks", "criterion", "evaluation", "statistics"},
     "training": {"checks", "balls", "data", "losses", "gradients", "fold", "attacks", "criterion"},
     "statistics": {"checks"},
     "experiments": {"checks"},
     "book": {"checks", "experiments", "statistics"},
     "papers": {
         "checks", "balls", "losses", "models", "data", "gradients", "fold", "flip", "attacks", "criterion",
-        "evaluation", "training", "statistics", "experiments", "book",
+        "evaluation", "audit", "training", "statistics", "experiments", "book",
     },
     "__main__": {"data", "experiments", "book"},
 }  # fmt: skip
