@@ -163,17 +163,36 @@ class TestPictures:
             assert (found.get_ydata() < bound.get_ydata()).all()
 
     def test_flips_nearby(self, ax, rows):
-        drawings.draw_flips_nearby(ax, rows)
+        repaired.draw_flips_nearby(ax, rows)
         curves = lines(ax)
         m, found = curves["measured"]
         assert m.tolist() == [1000, 10_000, 100_000] and found.min() > 0.6
         assert curves["printed"][1][-1] < 0.1 and curves["mended"][1].min() > found[-1]
 
     def test_chosen(self, ax):
-        drawings.draw_chosen(ax, load("lazy.chosen_units"))
+        repaired.draw_chosen(ax, load("lazy.chosen_units"))
         ends = {name: y[-1] for name, (_, y) in lines(ax).items()}
         assert ends["printed"] < C0 / math.pi < ends["measured"] < ends["mended"]
         assert C0 / math.pi in [line.get_ydata()[0] for line in ax.lines]
+
+    def test_nets_and_a_chain(self, ax):
+        drawings.draw_nets(ax)
+        fine, coarse, centre = (dots.get_offsets().data for dots in ax.collections)
+        (chain,) = ax.lines
+        start, middle, end = chain.get_xydata()
+        assert (start == centre[0]).all()
+        assert (coarse == middle).all(1).any() and (fine == end).all(1).any()
+        assert np.linalg.norm(coarse - end, axis=1).argmin() == (coarse == middle).all(1).argmax()
+        apart = np.linalg.norm(fine[:, None] - fine, axis=2) + np.eye(len(fine))
+        assert apart.min() > 1 / 9 and len(coarse) < len(fine) <= 19**2
+
+    def test_the_chain_is_flat_where_patterns_grow(self, ax):
+        drawings.draw_chain(ax)
+        curves = lines(ax)
+        chain, patterns = curves["chain of links"][1], curves["union over sign patterns"][1]
+        assert chain.max() < 1.02 * chain.min() and chain.max() < 3.2
+        assert (np.diff(patterns) > 0).all() and patterns[-1] > 1e3 and patterns[0] > chain[0]
+        assert (curves["√d/4"][1] == 25).all()
 
     def test_value(self, ax, rows):
         drawings.draw_value(ax, rows)

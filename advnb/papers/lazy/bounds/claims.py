@@ -1,4 +1,4 @@
-"""The claims of the page: Lemmas 4.1 to 4.4, two that choose after the draw, B.9, and what Theorem 3.1 needs."""
+"""The claims of the page: what Theorem 3.1 needs of the width, Lemmas 4.1 to 4.4 and B.9."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 from advnb.book.claims import Page
 from advnb.book.rounding import about, at_least, at_most
-from advnb.papers.lazy.bounds import mended, printed, uniform
+from advnb.papers.lazy.bounds import printed, uniform
 from advnb.papers.lazy.bounds.printed import GAMMA
 from advnb.papers.lazy.bounds.tables import C0, at, at_paper, worst_cases
 from advnb.statistics import exponent
@@ -26,99 +26,47 @@ def speaks_at_c0(speaks: pd.DataFrame) -> pd.Series:
 
 
 @PAGE.claim(
-    "lemma-4.3",
-    says="at most C0 √m + √(m log(1/γ)/2) units change sign anywhere in the ball",
-    evidence="lazy.bounds",
-    holds=lambda largest: largest <= 1,
+    "theorem-3.1.no-upper-width",
+    statement="Theorem 3.1, this book",
+    says="(not in the paper, which stops at exp(d^0.24)) the bounds show a flipping step at every width above a least "
+    "one, however large",
+    holds=lambda without, growth: without == 0 and growth <= 1.01,
     verdict="reproduced",
-    why="the expectation is √(2/π) of the first term, and the rest is Hoeffding's inequality",
+    why="chaining over δ costs √log d where a count of sign patterns costs √log m; the proof is on this page",
 )
-def _flips(runs: pd.DataFrame) -> Measured:
-    rows = worst_cases(runs)
-    largest = (rows["flips"] * rows["m"] / at(printed.sign_flips, rows, "m", "V")).max()
+def _no_upper_width() -> Measured:
+    steps = []
+    for d, c0 in ((1e8, 1.0), (1e8, 10.0), (1e12, 1.0), (1e12, 10.0)):
+        first = math.log(10) * uniform.least_width(d, c0)
+        widths = (1.01 * first, 2 * first, d**0.24, d**0.5, d, 1e3 * d)
+        steps.append([_step_at(d, log_m, c0) * d**0.5 for log_m in widths if log_m > first])
+    without = sum(step == math.inf for row in steps for step in row)
+    growth = max(row[-1] / row[0] for row in steps)
     return (
-        f"the exact count, worst of all points, is {at_most(largest, 0.05)} of the bound in every trial; at d = 784, "
-        f"m = 10⁴, C0 = 10 it is about {about(100 * at_paper(rows)['flips'].mean(), 1)}% of the units where the bound "
-        f"says {about(100 * printed.sign_flips(1e4, 0.1) / 1e4, 2)}%"
-    ), {"largest": largest}
+        f"at d = 10^8 and 10^12, C0 = 1 and 10, there is a step at {sum(map(len, steps)) - without} of "
+        f"{sum(map(len, steps))} widths from the least one to e^(1000 d); the step at the largest width is "
+        f"{at_most(growth, 0.05)} times that near the least"
+    ), {"without": without, "growth": growth}
 
 
 @PAGE.claim(
-    "lemma-4.1",
-    says="|f| ≤ 2√log(2/γ) + C0 throughout the ball",
-    evidence="lazy.bounds",
-    holds=lambda largest: largest <= 1,
+    "theorem-3.1.width-d-log2",
+    statement="Theorem 3.1, this book",
+    says="(not in the paper, which asks for d^2.4) a width of the order of d log²m is enough",
+    holds=lambda slope, most: slope <= 1 and most < 1,
     verdict="reproduced",
-    why="a factor of about two to spare: half of the units are off and cannot add anything",
+    why="from where the bounds speak with room; close to the first such d the least width is larger",
 )
-def _value(runs: pd.DataFrame) -> Measured:
-    rows = worst_cases(runs)
-    largest = (rows["value"] / at(printed.value_simple, rows, "c0")).max()
+def _least_width() -> Measured:
+    sizes = [1e10, 1e12, 1e14, 1e16, 1e20, 1e24]
+    logs = [math.log(10) * uniform.least_width(d, C0) for d in sizes]
+    shares = [log_m - math.log(d) - 2 * math.log(log_m) for d, log_m in zip(sizes, logs, strict=True)]
+    slope = 1 + np.polyfit(np.log(sizes), shares, 1)[0]
+    least = math.exp(shares[0]), math.exp(shares[-1])
     return (
-        f"the exact maximum over the ball, worst of all points, is {at_most(largest, 0.05)} of the bound; about "
-        f"{about(at_paper(rows)['value'].mean(), 1)} against {about(printed.value_simple(C0), 2)} at d = 784, m = 10⁴, "
-        f"C0 = 10; the condition on m asks for {math.ceil(printed.value_width())} units at γ = 0.05"
-    ), {"largest": largest}
-
-
-@PAGE.claim(
-    "lemma-b.4.second",
-    says="within R of x the count is at most 1 + R times that of the first set",
-    evidence="lazy.bounds",
-    holds=lambda least, over_mended: least > 1 and over_mended <= 1,
-    verdict="not reproduced",
-    why="false as the set is defined, since each unit may choose its own δ; true for one δ fixed in advance. "
-    "The proof of Lemma B.8 uses it for all δ at once",
-)
-def _flips_nearby(runs: pd.DataFrame) -> Measured:
-    rows = worst_cases(runs)
-    counts = rows["flips_nearby"] * rows["m"]
-    over_mended = (counts / at(mended.sign_flips_nearby, rows, "d", "m", "V", "R")).max()
-    first = rows["c0"] <= C0
-    breaks = (counts / at(printed.sign_flips_nearby, rows, "m", "V", "R"))[first]
-    shares = 100 * rows["flips_nearby"][first]
-    return (
-        f"with R = 1/√d, between {about(shares.min(), 1)}% and {about(shares.max(), 1)}% of all units are in the set "
-        f"for C0 ≤ 10, at every width; that is {at_least(breaks.min(), 0.5)} and up to {about(breaks.max(), 1)} times "
-        "the bound; the mended bound holds in every trial"
-    ), {"least": breaks.min(), "over_mended": over_mended}
-
-
-@PAGE.claim(
-    "lemma-b.7.equation-7",
-    says="the units that switch between the start and W are independent of their weights, so that they change the "
-    "gradient by at most √(|S_V|/m) ‖z‖",
-    evidence="lazy.chosen_units",
-    holds=lambda least, over_mended: least > 1 and over_mended < 1,
-    verdict="not reproduced",
-    why="which of the units switch is chosen by W; about C0/π can be taken away at any width",
-)
-def _chosen(units: pd.DataFrame) -> Measured:
-    broken, within = (units["found"] / at(of.switched, units, "d", "m", "c0") for of in (printed, mended))
-    least = broken[(units["d"] == 25) & (units["m"] >= 100_000)].min()
-    return (
-        "at d = 25 and m ≥ 10⁵ a chosen subset of the units that can switch takes away "
-        f"{at_least(least, 0.1)} times the printed term; never more than {about(within.max(), 1)} of the mended one"
-    ), {"least": least, "over_mended": within.max()}
-
-
-@PAGE.claim(
-    "lemma-4.2",
-    says="‖∇f‖ ≥ √d/4 throughout the ball, if m ≥ Ω(log(1/γ)) and d ≥ Ω(log(m/γ)/m)",
-    evidence=("lazy.bounds", "lazy.one_direction"),
-    holds=lambda small, middle, large: small < 1 and middle < 1 <= large,
-    verdict="reproduced in part",
-    why="needs d of the order C0² as well: moving all units that are on takes C0/2 off a gradient of √(d/2)",
-)
-def _gradient(runs: pd.DataFrame, directions: pd.DataFrame) -> Measured:
-    wide = directions[(directions["m"] == 10_000) & (directions["c0"] == C0)]
-    flat = wide.groupby("d")["flat"].max()
-    least = at_paper(worst_cases(runs))["gradient_low"].min()
-    return (
-        f"at m = 10⁴ and C0 = 10 the ball holds weights whose gradient at x is {about(flat[25], 1)} (d = 25) and "
-        f"{at_most(flat[100], 0.5)} (d = 100, where √d/4 is 2.5); at d = 784 the smallest is {at_least(least, 0.5)}, "
-        "where √d/4 is 7"
-    ), {"small": flat[25] / (5 / 4), "middle": flat[100] / (10 / 4), "large": least / (28 / 4)}
+        f"at C0 = 10 the least width is {at_most(least[0], 5)} times d log²m at d = 10^10 and {at_most(least[1], 1)} "
+        "times at 10^24, and so below d^2.4 at all of them"
+    ), {"slope": slope, "most": max(k / (2.4 * math.log(d)) for k, d in zip(logs, sizes, strict=True))}
 
 
 @PAGE.claim(
@@ -181,6 +129,61 @@ def _change_bound(directions: pd.DataFrame, speaks: pd.DataFrame) -> Measured:
 
 
 @PAGE.claim(
+    "lemma-4.3",
+    says="at most C0 √m + √(m log(1/γ)/2) units change sign anywhere in the ball",
+    evidence="lazy.bounds",
+    holds=lambda largest: largest <= 1,
+    verdict="reproduced",
+    why="the expectation is √(2/π) of the first term, and the rest is Hoeffding's inequality",
+)
+def _flips(runs: pd.DataFrame) -> Measured:
+    rows = worst_cases(runs)
+    largest = (rows["flips"] * rows["m"] / at(printed.sign_flips, rows, "m", "V")).max()
+    return (
+        f"the exact count, worst of all points, is {at_most(largest, 0.05)} of the bound in every trial; at d = 784, "
+        f"m = 10⁴, C0 = 10 it is about {about(100 * at_paper(rows)['flips'].mean(), 1)}% of the units where the bound "
+        f"says {about(100 * printed.sign_flips(1e4, 0.1) / 1e4, 2)}%"
+    ), {"largest": largest}
+
+
+@PAGE.claim(
+    "lemma-4.1",
+    says="|f| ≤ 2√log(2/γ) + C0 throughout the ball",
+    evidence="lazy.bounds",
+    holds=lambda largest: largest <= 1,
+    verdict="reproduced",
+    why="a factor of about two to spare: half of the units are off and cannot add anything",
+)
+def _value(runs: pd.DataFrame) -> Measured:
+    rows = worst_cases(runs)
+    largest = (rows["value"] / at(printed.value_simple, rows, "c0")).max()
+    return (
+        f"the exact maximum over the ball, worst of all points, is {at_most(largest, 0.05)} of the bound; about "
+        f"{about(at_paper(rows)['value'].mean(), 1)} against {about(printed.value_simple(C0), 2)} at d = 784, m = 10⁴, "
+        f"C0 = 10; the condition on m asks for {math.ceil(printed.value_width())} units at γ = 0.05"
+    ), {"largest": largest}
+
+
+@PAGE.claim(
+    "lemma-4.2",
+    says="‖∇f‖ ≥ √d/4 throughout the ball, if m ≥ Ω(log(1/γ)) and d ≥ Ω(log(m/γ)/m)",
+    evidence=("lazy.bounds", "lazy.one_direction"),
+    holds=lambda small, middle, large: small < 1 and middle < 1 <= large,
+    verdict="reproduced in part",
+    why="needs d of the order C0² as well: moving all units that are on takes C0/2 off a gradient of √(d/2)",
+)
+def _gradient(runs: pd.DataFrame, directions: pd.DataFrame) -> Measured:
+    wide = directions[(directions["m"] == 10_000) & (directions["c0"] == C0)]
+    flat = wide.groupby("d")["flat"].max()
+    least = at_paper(worst_cases(runs))["gradient_low"].min()
+    return (
+        f"at m = 10⁴ and C0 = 10 the ball holds weights whose gradient at x is {about(flat[25], 1)} (d = 25) and "
+        f"{at_most(flat[100], 0.5)} (d = 100, where √d/4 is 2.5); at d = 784 the smallest is {at_least(least, 0.5)}, "
+        "where √d/4 is 7"
+    ), {"small": flat[25] / (5 / 4), "middle": flat[100] / (10 / 4), "large": least / (28 / 4)}
+
+
+@PAGE.claim(
     "theorem-3.1.constants",
     says="there are constants such that a step of length O(1/√d) flips every network of the ball",
     evidence=("lazy.bounds", "lazy.speaks_from"),
@@ -197,54 +200,11 @@ def _step(runs: pd.DataFrame, speaks: pd.DataFrame) -> Measured:
     step = uniform.step_length(d, d**2.4, C0) * d**0.5
     return (
         "with the printed bounds the first d at which the chain closes at all is beyond "
-        f"10^{math.floor(here['step'])} (C0 = 10); with the book's 10^{here['step_mended']:.1f}, and ten times "
-        f"further on the step is about {about(step, 2)}/√d; the longest exact flipping step measured at the start is "
+        f"10^{math.floor(here['step'])} (C0 = 10); with the book's 10^{here['step_mended']:.1f}, at "
+        f"m = 100 d log²d 10^{here['step_narrow']:.1f} and at m = e^d 10^{here['step_wide']:.1f}; ten times further on "
+        f"the step is about {about(step, 2)}/√d; the longest exact flipping step measured at the start is "
         f"{about(norms.max(), 2)}/√d"
     ), {"start": here["step"], "start_mended": here["step_mended"], "step": step, "measured": norms.max()}
-
-
-@PAGE.claim(
-    "theorem-3.1.no-upper-width",
-    statement="Theorem 3.1, this book",
-    says="(not in the paper, which stops at exp(d^0.24)) the bounds show a flipping step at every width above a least "
-    "one, however large",
-    holds=lambda without, growth: without == 0 and growth <= 1.01,
-    verdict="reproduced",
-    why="chaining over δ costs √log d where a count of sign patterns costs √log m; the proof is on this page",
-)
-def _no_upper_width() -> Measured:
-    steps = []
-    for d, c0 in ((1e8, 1.0), (1e8, 10.0), (1e12, 1.0), (1e12, 10.0)):
-        first = math.log(10) * uniform.least_width(d, c0)
-        widths = (1.01 * first, 2 * first, d**0.24, d**0.5, d, 1e3 * d)
-        steps.append([_step_at(d, log_m, c0) * d**0.5 for log_m in widths if log_m > first])
-    without = sum(step == math.inf for row in steps for step in row)
-    growth = max(row[-1] / row[0] for row in steps)
-    return (
-        f"at d = 10^8 and 10^12, C0 = 1 and 10, there is a step at {sum(map(len, steps)) - without} of "
-        f"{sum(map(len, steps))} widths from the least one to e^(1000 d); the step at the largest width is "
-        f"{at_most(growth, 0.05)} times that near the least"
-    ), {"without": without, "growth": growth}
-
-
-@PAGE.claim(
-    "theorem-3.1.width-d-log2",
-    statement="Theorem 3.1, this book",
-    says="(not in the paper, which asks for d^2.4) a width of the order of d log²m is enough",
-    holds=lambda slope, most: slope <= 1 and most < 1,
-    verdict="reproduced",
-    why="from where the bounds speak with room; close to the first such d the least width is larger",
-)
-def _least_width() -> Measured:
-    sizes = [1e10, 1e12, 1e14, 1e16, 1e20, 1e24]
-    logs = [math.log(10) * uniform.least_width(d, C0) for d in sizes]
-    shares = [log_m - math.log(d) - 2 * math.log(log_m) for d, log_m in zip(sizes, logs, strict=True)]
-    slope = 1 + np.polyfit(np.log(sizes), shares, 1)[0]
-    least = math.exp(shares[0]), math.exp(shares[-1])
-    return (
-        f"at C0 = 10 the least width is {at_most(least[0], 5)} times d log²m at d = 10^10 and {at_most(least[1], 1)} "
-        "times at 10^24, and so below d^2.4 at all of them"
-    ), {"slope": slope, "most": max(k / (2.4 * math.log(d)) for k, d in zip(logs, sizes, strict=True))}
 
 
 def _step_at(d: float, log_m: float, c0: float) -> float:

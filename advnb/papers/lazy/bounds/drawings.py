@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.axes import Axes
+from matplotlib.patches import Circle
 from scipy import stats
 
 from advnb.book import figures
@@ -80,28 +81,45 @@ def draw_flips_at(ax: Axes, rows: pd.DataFrame) -> None:
     ax.legend()
 
 
-def draw_flips_nearby(ax: Axes, rows: pd.DataFrame, d: int = 784) -> None:
-    """Draw the share of units in the second set of Lemma B.4 over the width, measured, mended and printed."""
-    part = rows[(rows["c0"] == C0) & (rows["d"] == d)]
-    m, R = np.geomspace(300, 3e6, 30), d**-0.5
-    ax.semilogx(part.groupby("m")["flips_nearby"].mean(), label="measured", **figures.line("measured"))
-    sound = [mended.sign_flips_nearby(d, k, C0 / k**0.5, R) / k for k in m]
-    ax.semilogx(m, sound, label="mended", **figures.line("bound"))
-    ax.semilogx(m, [printed.sign_flips_nearby(k, C0 / k**0.5, R) / k for k in m], label="printed", **PAPER)
-    ax.set(xlabel="width m", title="flips within 1/√d (B.4, second set)", ylim=(0, 1.05))
-    ax.legend(loc="center right")
+def draw_nets(ax: Axes) -> None:
+    """Draw two nets of the ball of delta's in the plane, and the chain from the centre to one point of the second."""
+    generator, radius = np.random.default_rng(0), 1.0
+    draws = generator.uniform(-radius, radius, (40_000, 2))
+    left = draws[np.linalg.norm(draws, axis=1) <= radius]
+    nets = [np.zeros((1, 2))]
+    for step in (radius / 3, radius / 9):
+        chosen, near = [], left
+        while len(near):
+            chosen.append(near[0])
+            near = near[np.linalg.norm(near - near[0], axis=1) > step]
+        nets.append(np.array(chosen))
+    ax.add_patch(Circle((0, 0), radius, fill=False, color=figures.INK, linewidth=0.8))
+    names = [f"N₂ ({len(nets[2])})", f"N₁ ({len(nets[1])})", "x"]
+    for net, size, look, name in zip(nets[::-1], (6, 28, 50), ("bound", "measured", "start"), names, strict=True):
+        ax.scatter(*net.T, s=size, color=figures.COLOURS[look], label=name)
+    middle = nets[1][np.argmax(nets[1] @ (0.6, 0.5))]
+    near = nets[2][np.linalg.norm(nets[2] - middle, axis=1) < radius / 6]
+    end = near[np.argmax(near @ (-0.5, 0.6))]  # so near that no other point of N₁ is nearer
+    ax.plot(*np.array([[0, 0], middle, end]).T, color=figures.INK, linewidth=1.4)
+    ax.set(aspect="equal", xticks=[], yticks=[], title="each point of a net hangs on the one before")
+    ax.legend(loc="upper left", bbox_to_anchor=(0, 0.02), ncol=3)
 
 
-def draw_chosen(ax: Axes, units: pd.DataFrame, d: int = 25) -> None:
-    """Draw what a chosen subset of the units that can switch takes off the gradient, over the width; eq. (7)."""
-    part = units[(units["d"] == d) & (units["c0"] == C0)]
-    m = np.geomspace(part["m"].min(), part["m"].max(), 30)
-    ax.semilogx(part.groupby("m")["found"].mean(), label="measured", **figures.line("measured"))
-    ax.semilogx(m, [mended.switched(d, k, C0) for k in m], label="mended", **figures.line("bound"))
-    ax.semilogx(m, [printed.switched(d, k, C0) for k in m], label="printed", **PAPER)
-    ax.axhline(C0 / np.pi, **EXACT)
-    ax.set(xlabel="width m", title="taken off the gradient (7)", ylim=(0, None))
-    ax.legend()
+def draw_chain(ax: Axes, d: float = 1e8) -> None:
+    """Draw, over the width, the chain's bound on the change at the start and what a union over sign patterns costs."""
+    logs = np.geomspace(2.4 * math.log(d), 10 * d, 40)
+    bounds = [uniform.gradient_change(d, math.inf, 1.0, log_m=k) for k in logs]
+    ax.loglog(logs, [bound.chain / d**0.25 for bound in bounds], label="chain of links", **figures.line("bound"))
+    p = math.asin(d**-0.5) / math.pi
+    patterns = [(2 * p * d * (1 + k - math.log(d))) ** 0.5 / d**0.25 for k in logs]
+    ax.loglog(logs, patterns, label="union over sign patterns", **figures.line("measured"))
+    ax.loglog(logs, np.full(len(logs), d**0.25 / 4), label="√d/4", **PAPER)
+    ax.axvline(d**0.24, **EXACT)
+    ax.text(d**0.24 * 1.1, 1.2, "exp(d^0.24)", fontsize=8)
+    ax.axvline(d, **EXACT)
+    ax.text(d / 1.15, 1.2, "e^d", fontsize=8, ha="right")
+    ax.set(xlabel="log of the width m", title="change at the start over d^(1/4), d = 10⁸", ylim=(1, None))
+    ax.legend(loc="upper left")
 
 
 def draw_value(ax: Axes, rows: pd.DataFrame) -> None:

@@ -1,4 +1,4 @@
-"""The pictures of the page: the widths that the mended proof allows, the flips of Lemma B.6, the largest projection."""
+"""The pictures of the page: the widths of the book's proof, what is chosen after the draw, flips, projections."""
 
 from __future__ import annotations
 
@@ -26,6 +26,30 @@ def draw_widths(ax: Axes) -> None:
         ax.plot(logs, end, label=label, **PAPER)
     ax.set(xlabel="log10 of d", ylabel="log10 of m", ylim=(0, top))
     ax.legend(loc="upper left")
+
+
+def draw_flips_nearby(ax: Axes, rows: pd.DataFrame, d: int = 784) -> None:
+    """Draw the share of units in the second set of Lemma B.4 over the width, measured, mended and printed."""
+    part = rows[(rows["c0"] == C0) & (rows["d"] == d)]
+    m, R = np.geomspace(300, 3e6, 30), d**-0.5
+    ax.semilogx(part.groupby("m")["flips_nearby"].mean(), label="measured", **figures.line("measured"))
+    sound = [mended.sign_flips_nearby(d, k, C0 / k**0.5, R) / k for k in m]
+    ax.semilogx(m, sound, label="mended", **figures.line("bound"))
+    ax.semilogx(m, [printed.sign_flips_nearby(k, C0 / k**0.5, R) / k for k in m], label="printed", **PAPER)
+    ax.set(xlabel="width m", title="flips within 1/√d (B.4, second set)", ylim=(0, 1.05))
+    ax.legend(loc="center right")
+
+
+def draw_chosen(ax: Axes, units: pd.DataFrame, d: int = 25) -> None:
+    """Draw what a chosen subset of the units that can switch takes off the gradient, over the width; eq. (7)."""
+    part = units[(units["d"] == d) & (units["c0"] == C0)]
+    m = np.geomspace(part["m"].min(), part["m"].max(), 30)
+    ax.semilogx(part.groupby("m")["found"].mean(), label="measured", **figures.line("measured"))
+    ax.semilogx(m, [mended.switched(d, k, C0) for k in m], label="mended", **figures.line("bound"))
+    ax.semilogx(m, [printed.switched(d, k, C0) for k in m], label="printed", **PAPER)
+    ax.axhline(C0 / np.pi, **EXACT)
+    ax.set(xlabel="width m", title="taken off the gradient (7)", ylim=(0, None))
+    ax.legend()
 
 
 def draw_fixed(ax: Axes, table: pd.DataFrame) -> None:
