@@ -96,7 +96,7 @@ def draw_nets(ax: Axes) -> None:
     ax.add_patch(Circle((0, 0), radius, fill=False, color=figures.INK, linewidth=0.8))
     names = [f"N₂ ({len(nets[2])})", f"N₁ ({len(nets[1])})", "x"]
     for net, size, look, name in zip(nets[::-1], (6, 28, 50), ("bound", "measured", "start"), names, strict=True):
-        ax.scatter(*net.T, s=size, color=figures.COLOURS[look], label=name)
+        ax.scatter(net[:, 0], net[:, 1], s=size, color=figures.COLOURS[look], label=name)
     middle = nets[1][np.argmax(nets[1] @ (0.6, 0.5))]
     near = nets[2][np.linalg.norm(nets[2] - middle, axis=1) < radius / 6]
     end = near[np.argmax(near @ (-0.5, 0.6))]  # so near that no other point of N₁ is nearer
