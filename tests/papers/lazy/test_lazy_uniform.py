@@ -42,6 +42,12 @@ def test_what_the_bound_depends_on():
     assert uniform.gradient_change(1e6, 1e6**2.4, 1.0, log_m=2.4 * math.log(1e6)) == pytest.approx(one)
 
 
+def test_a_width_beyond_floating_point_needs_its_logarithm():
+    for bound in (uniform.gradient_change, uniform.step_length):
+        with pytest.raises(ValueError, match="log_m must be given where m is infinite"):
+            bound(1e8, math.inf, 1.0)
+
+
 @pytest.mark.parametrize("c0", [0.1, 10.0])
 def test_of_order_the_fourth_root_whatever_the_width(c0):
     for d in (1e5, 1e8, 1e14):
@@ -74,6 +80,7 @@ def test_the_step_solves_its_equation():
     assert slack(step) == pytest.approx(0, abs=1e-6) and slack(0.99 * step) < 0
     assert value / slope < step < 1
     assert uniform.step_length(784, 1e5, 10.0) == math.inf
+    assert uniform.has_step(d, m, c0) and not uniform.has_step(784, 1e5, 10.0)
 
 
 def test_the_printed_step_solves_its_own():

@@ -1,4 +1,6 @@
-"""The lemmas of Wang et al. (2022): ``printed`` bounds, ``mended`` ones, ``uniform`` for B.9, what is ``measured``.
+"""The lemmas of Wang et al. (2022): ``printed`` bounds, ``mended`` ones, and what is ``measured``.
+
+``uniform`` has this book's form of Lemma B.9 and what it makes of Theorem 3.1, ``chaining`` the chain behind it.
 
 The page's runs are in ``trials``, their reading in ``tables``, its claims and pictures in ``claims`` and ``drawings``.
 """

@@ -48,9 +48,9 @@ def gradient_change(
     """Lemma B.9, mended: holds for all ||delta|| <= C1 / sqrt(d) and all W in the ball with probability 1 - gamma.
 
     Any m will do, and ``log_m`` replaces log(m) where m is beyond floating point; d >= 2. Infinite if
-    C1 >= sqrt(d), where the ball of delta's reaches the origin.
+    C1 >= sqrt(d), where the ball of delta's reaches the origin. Raises ``ValueError`` if m is infinite without it.
     """
-    log_m = log(m) if log_m is None else log_m
+    log_m = _log_width(m, log_m)
     shift, root, t = c1 / sqrt(d), exp(-log_m / 2), log(_EVENTS / gamma)
     if shift >= 1:
         return Change(inf, inf, inf)
@@ -63,6 +63,12 @@ def gradient_change(
     at_x, still = _ball(d, root, c0, 1.0, t)
     wedge = chaining.share(asin(shift) / pi, union * root**2)
     return Change(links.total, at_u + at_x, c0 * min(1.0, wedge + strip + still))
+
+
+def _log_width(m: float, log_m: float | None) -> float:
+    if log_m is None and m == inf:
+        raise ValueError("log_m must be given where m is infinite: it is the width that counts; got None")
+    return log(m) if log_m is None else log_m
 
 
 def _ball(d: float, root: float, c0: float, stretch: float, t: float) -> tuple[float, float]:
@@ -108,7 +114,7 @@ def _first_step(
     """Return whether a step is enough, a length below which none is, and the first of a grid from there that is."""
     value = bounds.value(m, c0, gamma / 3)
     slope = (bounds if printed else mended).gradient(d, m, c0, gamma / 3)
-    log_m = log(m) if log_m is None else log_m
+    log_m = _log_width(m, log_m)
 
     def enough(step: float) -> bool:
         c1 = step * sqrt(d)
