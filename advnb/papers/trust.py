@@ -6,8 +6,10 @@ A fault is a function (network, x, y, ball) -> what to audit instead, any of ``m
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -27,7 +29,10 @@ from advnb.losses import cross_entropy
 from advnb.models import digits_cnn
 from advnb.training import Unsecured, fit
 
-__all__ = ["BALL", "FAULTS", "MATRIX", "Fault", "Faulty", "audited", "draw_matrix", "examples", "raised", "sound"]
+__all__ = [
+    "BALL", "FAULTS", "MATRIX", "Fault", "Faulty", "Glossary", "audited", "check", "draw_matrix", "examples", "raised",
+    "sound",
+]  # fmt: skip
 
 BALL = Linf(0.1)
 EXAMPLES = 100
@@ -280,19 +285,27 @@ def audited(model: nn.Module, x: Tensor, y: Tensor, ball: Ball, fault: str | Non
 def caught(*, fault: str, seed: int, device: str) -> dict[str, Any]:
     """Trial: what an audit measures of a network with ``fault`` planted ("none": without), in the order of ``FLAGS``.
 
-    ``raised`` holds a 1 for each flag that was raised.
+    ``raised`` holds a 1 for each flag that was raised. ``named`` is 1 if that of the fault was, or without a fault if
+    none was.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)  # for the fault that draws from the global generator
         report = audited(sound(seed), *examples(), BALL, None if fault == "none" else fault, progress=False)
-    return {"measured": report.table["measured"].tolist(), "raised": report.table["raised"].astype(int).tolist()}
+    named = report.passed if fault == "none" else FAULTS[fault].flag in report.flags
+    table = report.table.assign(raised=report.table["raised"].astype(int))
+    return {"measured": table["measured"].tolist(), "raised": table["raised"].tolist(), "named": int(named)}
 
 
 MATRIX = Experiment(
-    "trust.faults", caught, {"live": {"fault": ["none", *FAULTS]}}, {"live": 3}, devices=["cpu"], unchecked=["measured"]
+    "trust.faults",
+    caught,
+    {"live": {"fault": ["none", *FAULTS]}},
+    {"live": 3},
+    devices=["cpu"],
+    unchecked=["measured", "raised"],
 )
-"""Every fault in networks from three seeds. What is measured depends on the network, which training on another
-processor ends elsewhere; which flag a fault raises must not."""
+"""Every fault in networks from three seeds. Training on another processor ends at another network, of which other
+numbers are measured and other flags beside the fault's own may be raised; that one must be."""
 
 
 def raised(runs: pd.DataFrame) -> pd.DataFrame:
@@ -313,3 +326,34 @@ def draw_matrix(ax: Axes, shares: pd.DataFrame) -> None:
             ax.plot(
                 column, row, "s", markersize=9, markerfacecolor="none", markeredgecolor=figures.COLOURS["adversarial"]
             )
+
+
+@dataclass(frozen=True)
+class Glossary:
+    """The flags about "model", "data" or "attack", each with what raises it, what it means, what to do, and a fault."""
+
+    about: str
+
+    def _entries(self) -> list[tuple[str, str]]:
+        entries = []
+        for name, flag in FLAGS.items():
+            faults = [f"{key} ({fault.what})" for key, fault in FAULTS.items() if fault.flag == name]
+            if flag.about == self.about:
+                text = f"Raised if {flag.raised_if}. {flag.means} {flag.do} Planted here: {'; '.join(faults)}."
+                entries.append((name, text))
+        return entries
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<dt><code>{name}</code></dt><dd>{html.escape(text)}</dd>" for name, text in self._entries())
+        return f"<dl>{rows}</dl>"
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name}: {text}" for name, text in self._entries())
+
+
+def check(shares: pd.DataFrame) -> str:
+    """Say of the table of :func:`raised` which faults were not always named, and what a sound network raises."""
+    always = [fault for fault in FAULTS if shares.loc[fault, FAULTS[fault].flag] == 1]
+    missed = ", ".join(fault for fault in FAULTS if fault not in always) or "none"
+    false = ", ".join(name for name in shares.columns if shares[name]["none"] > 0) or "none"
+    return f"{len(always)} of {len(FAULTS)} faults named in every network; not always: {missed}; false alarms: {false}"
