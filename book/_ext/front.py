@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import base64
 import html
+import io
 import json
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,6 +26,7 @@ from typing import Any, ClassVar
 import pandas as pd
 from docutils import nodes
 from docutils.parsers.rst import directives
+from PIL import Image
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -106,7 +108,11 @@ class ChapterCard(SphinxDirective):
             raise self.error(f"a card of the front page: {error}") from error
         self.env.metadata[self.env.docname].setdefault(FOLDER, {})[name] = base64.b64encode(picture).decode()  # type: ignore[call-overload]
         root = "../" * self.env.docname.count("/")
-        image = f'<img src="{root}_static/{FOLDER}/{name}.png" alt="{html.escape(alt)}">'
+        drawn = Image.open(io.BytesIO(picture)).width // 2  # notebooks draw at twice the width that they show
+        image = (
+            f'<a class="advnb-thumbnail" href="{page}.ipynb#{name}"><img style="--drawn: {drawn}px" '
+            f'src="{root}_static/{FOLDER}/{name}.png" alt="{html.escape(alt)}"></a>'
+        )
         card = nodes.container(classes=["advnb-finding"])
         words = nodes.container(classes=["words"])
         self.state.nested_parse(self.content, self.content_offset, words)

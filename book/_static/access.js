@@ -16,7 +16,8 @@
   };
 
   /* What is wide enough to hide a part of itself, and tells its readers so. */
-  const WIDE = ".pst-scrollable-table-container, .advnb-scroll, .cell_output a.image-reference, .advnb-pictures";
+  const WIDE =
+    ".pst-scrollable-table-container, .advnb-scroll, .cell_output a.image-reference, .advnb-pictures, .advnb-thumbnail";
 
   const scrolls = (element) =>
     element.scrollWidth > element.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(element).overflowX);

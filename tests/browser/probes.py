@@ -325,16 +325,26 @@ def out_of_reach(page: Visit) -> list[str]:
 
 def illegible(page: Visit, points: float, pixels: float) -> list[str]:
     """Pictures whose text of so many points is smaller than so many pixels, and those that scroll without saying so."""
-    return page(
-        "return [...document.querySelectorAll('.cell_output img')].filter((e) => e.checkVisibility()).flatMap((e) => {"
-        " const drawn = parseFloat(e.style.getPropertyValue('--drawn'));"
-        " const size = (e.clientWidth / drawn) * arguments[0] * 96 / 72, place = e.closest('.advnb-pictures, a');"
-        " const hint = getComputedStyle(place, '::after').content.includes('scrolls');"
+    return wait_for_none(
+        page,
+        "return [...document.querySelectorAll('.cell_output img, .advnb-finding img')]"
+        ".filter((e) => e.checkVisibility()).flatMap((e) => {"
+        " const drawn = parseFloat(e.style.getPropertyValue('--drawn')), place = e.closest('.advnb-pictures, a');"
+        f" const size = (e.clientWidth / drawn) * {points} * 96 / 72;"
         " const whole = place.scrollWidth <= place.clientWidth + 1;"
-        " return size >= arguments[1] - 0.05 && (whole || (hint && place.tabIndex === 0)) ? []"
+        " const hint = getComputedStyle(e.closest('.advnb-explore') ?? place, '::after').content.includes('scrolls');"
+        f" return size >= {pixels} - 0.05 && (whole || (hint && place.tabIndex === 0)) ? []"
         "  : [`${size.toFixed(1)} px in ${place.clientWidth} px: ${e.alt.slice(0, 80)}`]; })",
-        points,
-        pixels,
+    )
+
+
+def hidden_scrolling(page: Visit) -> list[str]:
+    """Tables that scroll sideways without saying so."""
+    return wait_for_none(
+        page,
+        "return [...document.querySelectorAll('.advnb-scroll, .pst-scrollable-table-container')].filter((e) =>"
+        " e.checkVisibility() && e.scrollWidth > e.clientWidth + 1"
+        " && !getComputedStyle(e, '::after').content.includes('scrolls')).map((e) => e.outerHTML.slice(0, 120))",
     )
 
 

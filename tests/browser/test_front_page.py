@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import conftest
 import probes
 import pytest
@@ -63,3 +65,24 @@ def test_the_picture_moves_without_a_click_elsewhere(front):
     handle = front.browser.find_element(By.CSS_SELECTOR, ".advnb-movable .handle")
     ActionChains(front.browser).drag_and_drop_by_offset(handle, -60, 90).perform()
     assert front(said) != before
+
+
+def test_a_new_reader_comes_to_a_claims_evidence_in_three_clicks(front):
+    """From the front page by what is written on its links; the walk takes seconds, and it is printed how many."""
+    browser, start = front.browser, time.perf_counter()
+    find = lambda selector: browser.find_elements(By.CSS_SELECTOR, selector)  # noqa: E731
+    next(way for way in find(".advnb-ways a") if way.text == "Find a claim").click()  # the first click
+    probes.wait(front, lambda: find(".advnb-filter [name=text]"))[0].send_keys("lemma a.6")
+    link = "tbody tr[id]:not([hidden]) th a"
+    rows = probes.wait(
+        front, lambda: (shown := [a for a in find(link) if a.is_displayed()]) and len(shown) < 9 and shown
+    )
+    statement = rows[0].text
+    rows[0].click()  # the second
+    frame = probes.wait(front, lambda: find("[id^=claim-]:target"))[0]
+    assert statement.split(" (")[0] in frame.text and frame.find_elements(By.CSS_SELECTOR, "strong.verdict")
+    fold = frame.find_element(By.TAG_NAME, "summary")
+    front("arguments[0].scrollIntoView({block: 'center'})", fold)
+    fold.click()  # the third: by which condition it was judged, on which stored runs
+    assert frame.find_element(By.TAG_NAME, "details").text != fold.text
+    print(f"three clicks, {time.perf_counter() - start:.1f} s")

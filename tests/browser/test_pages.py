@@ -113,6 +113,7 @@ def test_what_is_wide_can_be_scrolled_to(page, width):
         assert probes.overflow(page) == []
         assert probes.cut_off(page) == []
         assert probes.out_of_reach(page) == []
+        assert probes.hidden_scrolling(page) == []
         if width == probes.PHONE:
             assert probes.illegible(page, figures.SMALLEST, PHONE_PIXELS) == []
 

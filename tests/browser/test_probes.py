@@ -24,6 +24,7 @@ FAULTS = {
     "small_handles": '<div class="noUi-handle" style="width: 16px; height: 16px"></div>',
     "out_of_reach": '<div tabindex="-1" style="width: 9em; overflow-x: auto"><p style="width: 40em">wide</p></div>',
     "cut_off": '<div style="width: 9em; overflow: hidden"><table style="width: 40em"><tr><td>1</td></tr></table></div>',
+    "hidden_scrolling": '<div class="advnb-scroll" style="width: 9em; overflow: auto"><p style="width: 40em">a</div>',
     "clipped_in_print": '<pre style="width: 9em; overflow: auto">a line of code that is longer than its box</pre>',
     "bells": "<style>.a::after { content: '\uf0f3' }</style>"
     '<div class="admonition"><p class="admonition-title a">Note</p></div>',

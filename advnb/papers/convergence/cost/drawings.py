@@ -59,7 +59,7 @@ def draw_c_max(ax: Axes, runs: pd.DataFrame) -> None:
         if 0 in means.index:
             ax.axhline(float(means[eps].to_numpy()[0]), color=colour, ls="--", lw=1, label=f"Standard, ε = {eps:g}")
     ax.axvline(RULE, color=figures.FAINT, lw=0.8, ls=":", label="rule")
-    ax.set(xscale="log", xlabel="c_max / mean FOSC of FGSM", ylabel="accuracy under PGD-20")
+    ax.set(xscale="log", xlabel="$c_{max}$ / mean FOSC of FGSM", ylabel="accuracy under PGD-20")
     ax.set_xticks(line.index, [f"{factor:g}" for factor in line.index])
     ax.minorticks_off()
     ax.legend()

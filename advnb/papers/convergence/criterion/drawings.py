@@ -43,8 +43,9 @@ def draw_idea(ax: Axes) -> None:
         ax.plot(left, 0.25, "s", color=figures.COLOURS[meaning], label=f"{label}: gain {gain:.2f}")
     for mark, where, label in (("o", (0.0, 0.0), "$x^0$"), ("D", point, "$x^k$")):
         ax.plot(*where, mark, color=figures.INK)
-        ax.annotate(label, where, (6, -9), textcoords="offset points")
-    ax.set(aspect="equal", xlim=(-0.33, 0.3), ylim=(-0.3, 0.48), xticks=[], yticks=[], xlabel="pixel 1 (0 at the edge)")
+        ax.annotate(label, where, (-14, -9) if mark == "o" else (6, -9), textcoords="offset points")
+    ax.set(aspect="equal", xlim=(-0.33, 0.3), ylim=(-0.3, 0.64), xticks=[], yticks=[], xlabel="pixel 1 (0 at the edge)")
+    ax.spines["left"].set_visible(False)  # the legend is as wide as the picture
     ax.legend(loc="upper right", fontsize=8)
 
 
@@ -54,9 +55,9 @@ def draw_zeros(ax: Axes) -> None:
     points = torch.tensor(np.stack(np.meshgrid(line, line), -1).reshape(-1, 2))
     gap = Linf(0.25, box=None).gap(torch.tensor([0.125, 1.0]) - points, points, torch.zeros_like(points))
     shown = ax.contourf(line, line, gap.reshape(61, 61), levels=12)
-    ax.plot(0.125, 0.25, "*", color=figures.COLOURS["adversarial"], ms=14, clip_on=False, label="FOSC = 0")
+    ax.plot(0.125, 0.25, "*", color=figures.COLOURS["adversarial"], ms=14, clip_on=False)
+    ax.annotate("FOSC = 0", (0.125, 0.25), (-8, -12), textcoords="offset points", ha="right", color="white")
     ax.set(aspect="equal", xlabel="pixel 1", ylabel="pixel 2")
-    ax.legend(loc="lower left", labelcolor="white")
     ax.figure.colorbar(shown, ax=ax, label="FOSC")
 
 

@@ -41,7 +41,7 @@ def draw_threshold(ax: Axes, runs: pd.DataFrame, defence: str = "dynamic") -> No
     low, middle, high = (fosc[:, np.searchsorted(LEVELS, level - 1e-9)] for level in (0.1, 0.5, 0.9))
     ax.fill_between(epochs, low, high, color=figures.COLOURS["measured"], alpha=0.2, label="middle 80%")
     ax.plot(epochs, middle, color=figures.COLOURS["measured"], label="median")
-    ax.plot(epochs, epochs_of(runs, "c_t", defence).mean(0), **{**figures.line("paper"), "marker": ""}, label="c_t")
+    ax.plot(epochs, epochs_of(runs, "c_t", defence).mean(0), **{**figures.line("paper"), "marker": ""}, label="$c_t$")
     ax.set(xlabel="epoch", ylabel="FOSC where it rests", ylim=(0, 0.8), title=RULES[defence])
     ax.legend(loc="upper right", fontsize=8)
 

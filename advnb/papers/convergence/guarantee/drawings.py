@@ -82,7 +82,7 @@ def draw_descents(ax: Axes, squares: Mapping[float, NDArray[np.float64]], floors
         ax.plot(each.mean(1), color=colour, label=f"δ = {delta:g}")
         if floors[delta]:
             ax.axhline(floors[delta], color=colour, linestyle=":")
-    ax.set(yscale="log", xlabel="step t", ylabel="‖∇L_S‖²")
+    ax.set(yscale="log", xlabel="step t", ylabel="‖∇$L_S$‖²")
     ax.legend()
 
 
@@ -110,7 +110,7 @@ def draw_two_maxima(ax: Axes, a: float = 2.5, c: float = 0.6, eps: float = 0.5) 
     """Draw L_S(theta) = a theta^2 / 2 - c theta + eps |theta|, and the loss that a wrong corner of FOSC 0 shows."""
     theta = np.linspace(-0.2, 0.6, 401)
     seen = a * theta**2 / 2 - c * theta
-    ax.plot(theta, seen + eps * np.abs(theta), color=figures.COLOURS["clean"], label="L_S: the larger maximum")
+    ax.plot(theta, seen + eps * np.abs(theta), color=figures.COLOURS["clean"], label="$L_S$: the larger maximum")
     ax.plot(theta, seen - eps * theta, color=figures.COLOURS["adversarial"], label="at u = −ε")
     ends = {"true": (c - eps) / a, "other": (c + eps) / a}
     ax.plot(ends["true"], a * ends["true"] ** 2 / 2 - (c - eps) * ends["true"], "o", color=figures.COLOURS["clean"])

@@ -78,6 +78,10 @@ def draw_attacks(ax: Axes, table: pd.DataFrame, title: str, variant: str = "raw"
         ax.plot(fosc, right, ".", color=colour, alpha=0.5)
         ax.plot(fosc.mean(), right.mean(), "os^DPX"[k], color=colour, label=name)
     ax.set(xlabel=f"mean FOSC, {VARIANTS[variant]}", title=title, xscale="log")
+    # Less than a decade: the powers of ten alone would leave the axis without a number.
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 4)))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.xaxis.set_minor_formatter(NullFormatter())
 
 

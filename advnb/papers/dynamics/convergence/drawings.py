@@ -88,7 +88,7 @@ def draw_descent(ax: Axes, stored: pd.DataFrame) -> None:
     ax.axvline(1, **(figures.line("paper") | {"marker": ""}), label="the theorem's ε²")
     ax.axvline(1 / 16, **(figures.line("bound") | {"marker": ""}), label="its proof's ε²/16")
     ax.set(xlabel="η / ε²", ylabel="share of networks that descend", ylim=(-0.03, 1.03))
-    ax.legend(fontsize=8)
+    ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def draw_schedules(ax: Axes, stored: pd.DataFrame) -> None:
@@ -108,7 +108,7 @@ def draw_schedules(ax: Axes, stored: pd.DataFrame) -> None:
     for name, look in (("bounded in the proof's recursion", "adversarial"), ("bounded for PGD", "measured")):
         ax.plot([], [], "o", color=figures.COLOURS[look], label=name)
     ax.plot([], [], "+", color=figures.INK, label="meets (12)")
-    ax.set(xscale="log", xlabel="κ = γ η₀ z", ylabel="power p of η_s", ylim=(0.2, 2.9), xlim=(0.18, 4.2))
+    ax.set(xscale="log", xlabel="κ = γ η₀ z", ylabel="power p of $η_s$", ylim=(0.2, 2.9), xlim=(0.18, 4.2))
     ax.set_xticks(sorted(cells["kappa"]), [f"{kappa:g}" for kappa in sorted(cells["kappa"])])
     ax.minorticks_off()
     ax.legend(fontsize=8, ncols=3, loc="upper center")
@@ -159,7 +159,7 @@ def draw_shrinking(ax: Axes, ratio: float) -> None:
         ax.loglog(time, squares[name], **(figures.line(look) | {"marker": ""}), label=name)
     law = squares["shrinking"][0] * (time / time[0]) ** (-4 / ratio)
     ax.loglog(time, law, **(figures.line("paper") | {"marker": ""}), label=f"power {-4 / ratio:.2g}")
-    ax.set(xlabel="s + z", ylabel="D_s", ylim=(1e-24, 1e-2), title=f"β = {ratio:g} μ")
+    ax.set(xlabel="s + z", ylabel="$D_s$", ylim=(1e-24, 1e-2), title=f"β = {ratio:g} μ")
     ax.legend(loc="lower left")
 
 
@@ -170,5 +170,5 @@ def draw_decay(ax: Axes, stored: pd.DataFrame) -> None:
     grid = np.geomspace(0.5, 32)
     ax.loglog(grid, 4 / grid, color=figures.INK, linewidth=1, label="4 μ / β")
     ax.axhline(1, **(figures.line("paper") | {"marker": ""}), label="the corollary's 1")
-    ax.set(xlabel="β / μ", ylabel="decay exponent of D_s")
+    ax.set(xlabel="β / μ", ylabel="decay exponent of $D_s$")
     ax.legend()

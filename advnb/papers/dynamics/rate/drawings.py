@@ -53,8 +53,11 @@ def draw_idea(ax: Axes, s: float = 0.8, c: float = 0.3, angle: float = 0.95) -> 
         ax.annotate(name, point, where, textcoords="offset points", fontsize=8)
     for point, text, below in ((start, "b", 0), (end, "b (1 - s c)", 0), (landed, "b (1 - s c)/(1 + s)", 1)):
         ax.plot([0, point[0]], [point[1]] * 2, color=figures.COLOURS["measured"], linewidth=1.4, gid=text)
-        where = (point[0] / 2 + 0.12 * below, point[1])
-        ax.annotate(text, where, (0, -10 if below else 3), textcoords="offset points", fontsize=8, ha="center")
+        # The longest has no room beside the ray: it stands on the other side of the axis.
+        where, offset, side = (
+            ((0, point[1]), (-3, -15), "right") if below else ((point[0] / 2, point[1]), (0, 3), "center")
+        )
+        ax.annotate(text, where, offset, textcoords="offset points", fontsize=8, ha=side)
     ax.annotate("strongest", (0, 1), (-52, 6), textcoords="offset points", fontsize=8)
     ax.set(aspect="equal", xlim=(-0.75, 1.2), ylim=(0.3, 1.55))
     ax.set_axis_off()

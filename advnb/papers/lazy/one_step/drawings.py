@@ -14,9 +14,10 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.special import erf
+from torch import Tensor
 
 from advnb.book import figures
-from advnb.flip import minimal_flip
+from advnb.flip import Flip, minimal_flip
 from advnb.models import TwoLayer
 from advnb.papers.lazy.one_step.tables import NETWORKS, at_length, mean_shares
 from advnb.papers.lazy.one_step.trials import LENGTHS
@@ -42,12 +43,28 @@ def lazy_network(side: int, m: int, c0: float) -> TwoLayer:
     return seen[-1]
 
 
-def draw_image(side: int, m: int, C0: float) -> Figure:
-    """Draw one image of digits, the smallest step that flips it, the image after it, and f along the ray."""
+def _first_digit(side: int, m: int, C0: float) -> tuple[TwoLayer, Tensor, Flip, Tensor, Tensor]:
+    """Return a lazy network, the first test image (1, d), its exact flip downhill, f there and its gradient."""
     net = lazy_network(side, m, C0)
     x = digit_pair("digits", side, "unit").test.x[:1]
-    flip = minimal_flip(net, x, direction="descent")
-    f, gradient = net.value_and_gradient(x)
+    return net, x, minimal_flip(net, x, direction="descent"), *net.value_and_gradient(x)
+
+
+def say_image(side: int, m: int, C0: float) -> str:
+    """Say what :func:`draw_image` shows."""
+    _, _, flip, f, _ = _first_digit(side, m, C0)
+    length = float(flip.norm)
+    if not math.isfinite(length):
+        return f"A digit of norm 1 with f = {float(f):.2g}, which no step along the gradient flips"
+    return (
+        f"A digit of norm 1 with f = {float(f):.2g} is flipped by a step of length {length:.2g}, "
+        f"{length * side:.2g} over the root of the dimension"
+    )
+
+
+def draw_image(side: int, m: int, C0: float) -> Figure:
+    """Draw one image of digits, the smallest step that flips it, the image after it, and f along the ray."""
+    net, x, flip, f, gradient = _first_digit(side, m, C0)
     delta = -f.sign() * flip.norm * gradient / torch.linalg.vector_norm(gradient)
     figure = plt.figure(figsize=(5.6, 4.4))
     (top,), (bottom,) = figure.subfigures(2, 1, height_ratios=[1.15, 1], squeeze=False)
@@ -60,7 +77,9 @@ def draw_image(side: int, m: int, C0: float) -> Figure:
         ("gray", "PuOr", "gray"),
         strict=True,
     ):
-        figures.show_images(ax, image.view(1, side, side), titles=[title], limits=(low, most), cmap=cmap)
+        shown = figures.show_images(ax, image.view(1, side, side), titles=[title], limits=(low, most), cmap=cmap)
+        if cmap == "PuOr":
+            top.colorbar(shown, ax=ax, shrink=0.8, ticks=[-most, 0, most], format="{x:.1f}")
     ax = bottom.subplots()
     draw_ray(ax, net, x)
     ax.set(title=f"length times √d: {float(flip.norm) * side:.2f}", ylabel="f(x + δ), sign of f(x)")

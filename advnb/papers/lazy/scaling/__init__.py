@@ -10,9 +10,10 @@ from advnb.papers.lazy.scaling.drawings import (
     draw_law,  # fmt: skip
     draw_panels,
     draw_theory,
+    say_law,
 )
 from advnb.papers.lazy.scaling.trials import FIGURES_2_3, FIGURES_5_6
 
 __all__ = ["FIGURES_2_3", "FIGURES_5_6", "PAGE", "PANELS", "draw_all_radii", "draw_collapse", "draw_crosses",
            "draw_exponents", "draw_law", "draw_panels", "draw_theory", "figure_2", "figure_5", "figure_6",
-           "trained_law"]  # fmt: skip
+           "say_law", "trained_law"]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,9 @@ SLOPES: Mapping[str, float] = {"relative": -0.5, "gradient": 0.5, "eta": -1.0}
 """The powers of d that the paper predicts."""
 
 DIMENSIONS = np.array([side**2 for side in SIDES], float)
+
+DRAWN = (10.0, 1e5)
+"""The dimensions over which the law is drawn."""
 
 PAPER: Mapping[str, Any] = figures.line("paper") | {"marker": ""}
 
@@ -108,18 +112,36 @@ def draw_exponents(ax: Axes, rows: pd.DataFrame, law: Law) -> None:
 
 def draw_law(ax: Axes, c0: float, field: str, *, law: Law, rows: pd.DataFrame) -> None:
     """Draw a quantity of the law against d, its turn, the predicted slope, and the networks trained to about ``c0``."""
-    d = np.geomspace(10, 1e5)
+    d = np.geomspace(*DRAWN)
     ax.loglog(d, getattr(law, field)(c0, d), color=figures.COLOURS["measured"], label="law")
     scale = 0.3 * law.phi * c0 if field == "relative" else 1.0
     ax.loglog(d, scale * (d / 2) ** SLOPES[field], **PAPER)
     if law.turn(c0) > d[0]:
         ax.axvline(float(law.turn(c0)), color=figures.COLOURS["bound"], ls=":", label="turn")
-    trained = rows[np.abs(np.log(rows["moved"] / c0)) < 0.06]
+    trained = trained_to(rows, c0)
     if len(trained):
         seen = trained.groupby("d")[field].mean()
         ax.loglog(seen.index, seen, "o", color=figures.COLOURS["clean"], label="trained")
     ax.set(title=f"{PANELS[field]} at C0 = {c0:g}", xlabel="dimension d")
     ax.legend()
+
+
+def say_law(c0: float, field: str, *, law: Law, rows: pd.DataFrame) -> str:
+    """Say what :func:`draw_law` shows."""
+    turn = float(law.turn(c0))
+    low, high = (float(getattr(law, field)(c0, d)) for d in (25.0, 784.0))
+    said = f"The law of the {PANELS[field]} goes from {low:.2g} at d = 25 to {high:.2g} at d = 784; it turns "
+    said += f"at d = {turn:.2g}" if turn > DRAWN[0] else f"below d = {DRAWN[0]:g}"
+    seen = trained_to(rows, c0).groupby("d")[field].mean()
+    if seen.empty:
+        return f"{said}; no network was trained to this radius"
+    off = max(abs(float(value) / float(getattr(law, field)(c0, float(d))) - 1) for d, value in seen.items())
+    return f"{said}; trained networks lie within {math.ceil(100 * off)} percent of it"
+
+
+def trained_to(rows: pd.DataFrame, c0: float) -> pd.DataFrame:
+    """Return the networks that were trained to about ``c0``."""
+    return rows[np.abs(np.log(rows["moved"] / c0)) < 0.06]
 
 
 def _logarithmic(ax: Axes) -> None:

@@ -1,0 +1,85 @@
+"""What `make lab` opens: a trusted notebook that reads as the page does, and runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import probes
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOK = "rate.ipynb"
+SECONDS = 120  # at most, for each thing waited for; a quiet machine takes a few
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[str]:
+    """The address of a JupyterLab on one trusted notebook, by the commands of `make lab`, with settings of its own."""
+    folder = tmp_path / "book"
+    folder.mkdir()
+    shutil.copy(ROOT / "book" / "dynamics" / NOTEBOOK, folder)
+    own = {name: str(tmp_path / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR")}
+    environment = {**os.environ, **own, "PYTHONPATH": str(ROOT), "JUPYTER_PLATFORM_DIRS": "1"}
+    jupyter = [str(Path(sys.executable).with_name("jupyter"))]
+    subprocess.run([*jupyter, "trust", folder / NOTEBOOK], env=environment, check=True, capture_output=True)
+    port = 8899
+    options = ["--no-browser", "--allow-root", f"--port={port}", "--ServerApp.token=", "--ServerApp.port_retries=0"]
+    with (tmp_path / "log").open("w") as log:
+        command = [*jupyter, "lab", f"--notebook-dir={folder}", *options]
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    address = f"http://localhost:{port}"
+    try:
+        _wait_for(f"{address}/api")
+        yield address
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def _wait_for(address: str) -> None:
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        try:
+            urllib.request.urlopen(address).close()
+            return
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.2)
+    pytest.fail(f"no JupyterLab at {address} after {SECONDS} s")
+
+
+def test_make_lab_trusts_the_notebooks_and_opens_them():
+    said = subprocess.run(["make", "-n", "lab"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    trust, opened = (said.index(command) for command in ("jupyter trust book/", "jupyter lab --notebook-dir=book"))
+    assert trust < opened
+
+
+def test_a_notebook_opens_trusted_reads_like_its_page_and_runs(browser, lab):
+    probes.resize(browser, probes.DESKTOP)
+    wait = WebDriverWait(browser, SECONDS, 0.2)
+    browser.get(f"{lab}/lab/tree/{NOTEBOOK}?reset")
+    cells = lambda name: browser.find_elements(By.CSS_SELECTOR, f".jp-Notebook .{name}")  # noqa: E731
+    wait.until(lambda _: "What to take away" in "".join(cell.text for cell in cells("jp-MarkdownCell")[:1]))
+    text = cells("jp-MarkdownCell")[0].text
+    assert "Deng et al. (2020)" in text and "deng2020dynamics" not in text and "{" not in text.replace("𝑐", "")
+    trusted = 'return !!document.querySelector(\'[title*="Notebook trusted"], [aria-label*="Notebook trusted"]\')'
+    wait.until(lambda driver: driver.execute_script(trusted))
+    first = cells("jp-CodeCell")[0]
+    first.find_element(By.CSS_SELECTOR, ".cm-content").click()
+    browser.switch_to.active_element.send_keys(Keys.CONTROL, Keys.ENTER)
+    prompt = lambda: first.find_element(By.CSS_SELECTOR, ".jp-InputPrompt").text  # noqa: E731
+    wait.until(lambda _: "*" in prompt())
+    wait.until(lambda _: prompt().strip("[]: ").isdigit())
+    assert "Error" not in first.text
