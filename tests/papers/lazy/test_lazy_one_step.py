@@ -169,11 +169,14 @@ class TestDrawings:
 
     def test_the_widget(self):
         figure = drawings.draw_image(4, 30, 5.0)
-        before, step, after, ray = figure.get_axes()
+        before, step, after, _, ray = figure.get_axes()
         norm = float(after.texts[0].get_text().removeprefix("length "))
         assert ray.get_title().startswith("length times √d: ")
         assert float(ray.get_title().split(": ")[1]) == pytest.approx(4 * norm, rel=0.1)
         assert before.texts[0].get_text().startswith("f = ") and step.texts[0].get_text() == "smallest step"
+        said = drawings.say_image(4, 30, 5.0)
+        assert f"step of length {norm:.2g}, " in said
+        assert float(said.split(", ")[1].split()[0]) == pytest.approx(4 * norm, rel=0.1)
 
 
 def test_the_least_constant_that_flips_a_share():

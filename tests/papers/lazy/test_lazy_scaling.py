@@ -129,3 +129,10 @@ def test_the_theory_bounds_every_panel_from_its_side(axes, rows):
     means = part.groupby("d")[["gradient", "relative"]].mean()
     assert (means["gradient"].to_numpy() > gradient).all() and (means["relative"].to_numpy() < step).all()
     assert axes[2].lines[0].get_ydata() == pytest.approx(step / gradient)
+
+
+def test_what_is_said_of_the_law_is_what_it_says(rows):
+    said = scaling.say_law(40.0, "relative", law=LAW, rows=rows)
+    assert f"from {LAW.relative(40.0, 25):.2g} at d = 25 to {LAW.relative(40.0, 784):.2g} at d = 784" in said
+    assert f"turns at d = {float(LAW.turn(40.0)):.2g}; trained networks lie within" in said
+    assert "no network was trained" in scaling.say_law(1.0, "relative", law=LAW, rows=rows)

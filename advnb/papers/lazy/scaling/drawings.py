@@ -135,7 +135,7 @@ def say_law(c0: float, field: str, *, law: Law, rows: pd.DataFrame) -> str:
     seen = trained_to(rows, c0).groupby("d")[field].mean()
     if seen.empty:
         return f"{said}; no network was trained to this radius"
-    off = max(abs(float(value) / float(getattr(law, field)(c0, float(d))) - 1) for d, value in seen.items())
+    off = float(np.abs(seen / getattr(law, field)(c0, seen.index.to_numpy(float)) - 1).max())
     return f"{said}; trained networks lie within {math.ceil(100 * off)} percent of it"
 
 
