@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import json
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,16 +56,18 @@ caption {{ font-weight: 600; text-align: left }}
 th, td {{ border-bottom: 1px solid gray; padding: 0.2rem 0.6rem; text-align: right; white-space: nowrap }}
 table:target caption {{ border-left: 5px solid #d55e00; padding-left: 0.5rem }}
 </style></head><body><main><h1>{title}</h1>
-<p>Stored trials of the experiment <code>{name}</code>, a table a point of the picture.
-<code>python -m advnb verify {name}</code> computes a sample of them again.</p>
+<p>A table a point of the picture. {commands} computes a sample of these trials again.</p>
 {tables}</main></body></html>
 """
 
 
-def trials_page(name: str, groups: Mapping[str, tuple[str, pd.DataFrame]], heads: Mapping[str, str]) -> str:
+def trials_page(
+    name: str | Sequence[str], groups: Mapping[str, tuple[str, pd.DataFrame]], heads: Mapping[str, str]
+) -> str:
     """Return a page, in HTML that needs nothing else, of the stored trials behind the points of a picture.
 
-    ``groups`` has for each point its anchor, its caption and its trials; ``heads`` what columns are called.
+    ``name`` is that of the experiment, or of several; ``groups`` has for each point its anchor, its caption and its
+    trials; ``heads`` what columns are called.
     """
     tables = "\n".join(
         f'<div role="region" tabindex="0" aria-label="{html.escape(caption)}">'
@@ -73,7 +75,9 @@ def trials_page(name: str, groups: Mapping[str, tuple[str, pd.DataFrame]], heads
         + "</div>"
         for anchor, (caption, trials) in groups.items()
     )
-    return PAGE.format(title=f"Stored trials: {html.escape(name)}", name=html.escape(name), tables=tables)
+    names = [html.escape(each) for each in ([name] if isinstance(name, str) else name)]
+    commands = ", ".join(f"<code>python -m advnb verify {each}</code>" for each in names)
+    return PAGE.format(title=f"Stored trials: {', '.join(names)}", commands=commands, tables=tables)
 
 
 _RUN = {

@@ -1,12 +1,16 @@
-"""The law behind Figures 2, 3, 5 and 6: how the flipping step follows from d and C0, with two constants.
+"""The law of the flipping step: how it follows from d and C0, with two constants. Figures 2 to 6 all rest on it.
 
-A unit that is on and has moved by v_s changes the gradient by a_s v_s / sqrt(m). With ||v_s|| <= C0 / sqrt(m) and about
-half of the units on, the change is at most C0 / 2, if all of them move as far as they may and along one direction.
-It hardly overlaps with the gradient at the start, of length sqrt(d / 2), so that the squares add up:
+Without biases f(x) = <grad f(x), x>, and f is linear along short steps: the flipping step over ||x|| is
+|f| / (||grad f|| ||x||), the cosine of the angle between the gradient and x. Its parts are
 
-    ||grad f||^2 = d / 2 + (kappa C0)^2,    |f| = phi C0 ||x||,    phi <= kappa <= 1/2,
+1. the margin. Units that are on, about half of them, have each moved by at most C0 / sqrt(m), which changes f by at
+   most C0 ||x|| / 2: if all of them move along x. So |f| = phi C0 ||x|| with phi <= 1/2; the width has cancelled.
+2. the gradient. The same moves change it by at most C0 / 2, of which phi C0 lies along x, so that kappa C0 with
+   phi <= kappa <= 1/2. What was learned hardly overlaps with the gradient at the start, of length sqrt(d / 2), so that
+   the squares add up: ||grad f||^2 = d / 2 + (kappa C0)^2.
 
-and the flipping step, |f| / ||grad f|| as far as f is linear, follows.
+The quotient is the law, phi C0 / sqrt(d / 2 + (kappa C0)^2). The third assumption, that nothing overlaps, is what
+training against an attack breaks (``phase_transition``): it spends part of its moves on shortening the gradient.
 """
 
 from __future__ import annotations

@@ -1,18 +1,13 @@
 """Figure 4 of Wang et al. (2022) as one surface over d, C0 and the budget: its cells, its edges, the law of the edge.
 
-Moving every unit by C0 / sqrt(m) can add at most about C0 / 2 to the margin of a point on the unit sphere, and the
-gradient, sqrt(d / 2) at the start, grows with C0 too. Their quotient is the length of the flipping step, and so
-
-    R* = gain C0 / (sqrt(d / 2) + stiffness C0)
-
-is the budget up to which training in the ball resists. For C0 << sqrt(d) it is proportional to C0 / sqrt(d) (Figure 4,
-left) and, at fixed R and d, a constant C0 = V sqrt(m) (Figure 4, right).
+The budget up to which training in the ball resists is compared with ``laws.Law``: margin over gradient. For
+C0 << sqrt(d) it is proportional to C0 / sqrt(d) (Figure 4, left) and, at fixed R and d, a constant C0 = V sqrt(m)
+(Figure 4, right).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -28,53 +23,11 @@ from advnb.statistics import resampled, thresholds
 ALONG = {"left": ("budget", ["d", "c0", "m"]), "right": ("c0", ["d", "m", "budget"])}
 """For each panel of Figure 4 the axis along which robust accuracy crosses a level, and what is held."""
 
+EDGES = {panel: (f"lazy.figure_4_{panel}_edge", f"lazy.figure_4_{panel}") for panel in ("left", "right", "elsewhere")}
+"""For both panels, and off them, the stored experiments: a fine grid about the edge, and a coarse one."""
 
-class Transition(NamedTuple):
-    """The law of the edge, with its two constants; ``gain`` is at most 1/2, and gain / stiffness at most about 1."""
-
-    gain: float
-    stiffness: float
-
-    def budget(self, c0: ArrayLike, d: ArrayLike) -> NDArray[np.float64]:
-        """Return R*, the budget at which half of the robust accuracy is lost, at C0 and d."""
-        c0, d = np.asarray(c0, float), np.asarray(d, float)
-        return self.gain * c0 / (np.sqrt(d / 2) + self.stiffness * c0)
-
-    def c0(self, budget: ArrayLike, d: ArrayLike) -> NDArray[np.float64]:
-        """Return the C0 at which ``budget`` is R*; infinite from gain / stiffness on, where no C0 is enough."""
-        budget, d = np.asarray(budget, float), np.asarray(d, float)
-        left = self.gain - self.stiffness * budget
-        return np.where(left > 0, budget * np.sqrt(d / 2) / np.where(left > 0, left, 1), np.inf)
-
-
-def fit_transition(points: pd.DataFrame) -> Transition:
-    """Fit the law to the columns ``c0``, ``d`` and ``budget`` of ``points``, on a log scale.
-
-    Points whose budget is not finite are left out; raises ``ValueError`` with fewer than three others.
-    """
-    points = points[np.isfinite(points["budget"]) & (points["budget"] > 0)]
-    if len(points) < 3:
-        raise ValueError(f"fit_transition needs three points with a finite budget; got {len(points)}")
-
-    def law(where: NDArray[np.float64], gain: float, stiffness: float) -> NDArray[np.float64]:
-        return np.log(Transition(gain, stiffness).budget(*where))
-
-    where, target = points[["c0", "d"]].to_numpy(float).T, np.log(points["budget"].to_numpy(float))
-    found, _ = curve_fit(law, where, target, p0=(0.5, 0.1), bounds=([1e-6, 0.0], [100.0, 100.0]))
-    return Transition(*map(float, found))
-
-
-def transition_interval(
-    points: pd.DataFrame, by: list[str], *, draws: int = 300, seed: int = 0
-) -> tuple[Transition, Transition]:
-    """Return the 95 percent intervals of both constants, as (low, high), seeds resampled within groups of ``by``."""
-    columns = ["c0", "d", "budget"]
-    groups = [part[columns].to_numpy(float) for _, part in points.groupby(by, dropna=False)]
-    low, high = resampled(
-        groups, lambda rows: fit_transition(pd.DataFrame(rows, columns=columns)), draws=draws, seed=seed
-    )
-    return Transition(*map(float, low)), Transition(*map(float, high))
-
+STORED = tuple(name for pair in EDGES.values() for name in pair)
+"""The same six in a row, as the evidence of a claim."""
 
 Form = Callable[[ArrayLike, ArrayLike, float, float], NDArray[np.float64]]
 """(C0, d, phi, kappa) -> the budget R50."""
@@ -90,12 +43,12 @@ FORMS: dict[str, Form] = {
 def fit_form(points: pd.DataFrame, form: str = "squares") -> Law:
     """Fit one of ``FORMS`` to the columns ``c0``, ``d`` and ``budget`` of ``points``, on a log scale.
 
-    Points whose budget is not finite are left out; raises ``ValueError`` with fewer than three others.
+    Points that are not finite are left out; raises ``ValueError`` with fewer than three others.
     """
     checks.choice("form", form, FORMS)
-    points = points[np.isfinite(points["budget"]) & (points["budget"] > 0)]
+    points = points.dropna(subset=["c0", "d", "budget"])
     if len(points) < 3:
-        raise ValueError(f"fit_form needs three points with a finite budget; got {len(points)}")
+        raise ValueError(f"fit_form needs three points with a finite threshold; got {len(points)}")
     c0, d, budget = points[["c0", "d", "budget"]].to_numpy(float).T
 
     def law(_: NDArray[np.float64], phi: float, kappa: float) -> NDArray[np.float64]:
@@ -107,6 +60,41 @@ def fit_form(points: pd.DataFrame, form: str = "squares") -> Law:
     return Law(float(kappa), float(phi))
 
 
+def large(points: pd.DataFrame) -> pd.DataFrame:
+    """Return the thresholds to which the law is fitted: those that were found, at d >= 100.
+
+    Below, several steps find shorter ways than one, and at d = 25 the images are a limit of their own.
+    """
+    return points.dropna(subset=["c0", "budget"]).query("d >= 100")
+
+
+def both_grids(panel: str, fine: pd.DataFrame, coarse: pd.DataFrame) -> pd.DataFrame:
+    """Return both experiments of a panel of ``EDGES`` as :func:`cells`; a trial that is in both counts once."""
+    table = cells(**{panel: pd.concat([fine, coarse], ignore_index=True)})
+    return table.drop_duplicates(["d", "m", "c0", "budget", "seed"])
+
+
+def surface(*tables: pd.DataFrame) -> pd.DataFrame:
+    """Return as :func:`cells` the six experiments named in ``STORED``."""
+    pairs = zip(EDGES, tables[::2], tables[1::2], strict=True)
+    return pd.concat([both_grids(*pair) for pair in pairs], ignore_index=True)
+
+
+def edge_law(trials: pd.DataFrame) -> Law:
+    """Return the law of Figure 4, fitted to R50 of :func:`surface` (see :func:`large`)."""
+    return fit_form(large(edges(trials)))
+
+
+def law_interval(points: pd.DataFrame, *, form: str = "squares", draws: int = 300, seed: int = 0) -> tuple[Law, Law]:
+    """Return the 95 percent intervals of both constants, as (low, high), seeds resampled within each cell."""
+    columns = ["c0", "d", "budget"]
+    axis = points["c0"].where(points["panel"] != "right")
+    groups = [part[columns].to_numpy(float) for _, part in points.groupby(["panel", "d", "m", axis], dropna=False)]
+    low, high = resampled(groups, lambda rows: fit_form(pd.DataFrame(rows, columns=columns), form),
+                          draws=draws, seed=seed)  # fmt: skip
+    return Law(*map(float, low)), Law(*map(float, high))
+
+
 def cells(**tables: pd.DataFrame) -> pd.DataFrame:
     """Return trials of ``projected`` as one table, with the columns ``panel`` (the keyword), ``d``, ``c0``, ``radius``.
 
@@ -114,7 +102,9 @@ def cells(**tables: pd.DataFrame) -> pd.DataFrame:
     """
     parts = []
     for panel, table in tables.items():
-        c0 = table["radius"] * table["m"] ** 0.5 if "radius" in table else table["c0"]
+        c0 = table["c0"] if "c0" in table else pd.Series(np.nan, table.index)
+        if "radius" in table:
+            c0 = c0.fillna(table["radius"] * table["m"] ** 0.5)
         parts.append(table.assign(panel=panel, d=table["side"] ** 2, c0=c0, radius=c0 / table["m"] ** 0.5))
     return pd.concat(parts, ignore_index=True)
 
@@ -123,34 +113,42 @@ def edges(cells: pd.DataFrame, level: float = 0.5, field: str = "worst") -> pd.D
     """Return where ``field`` crosses ``level``: ``d``, ``c0`` and ``budget``, one row a column of a panel and a seed.
 
     ``below`` and ``above`` are the neighbours on the grid between which it does: the threshold is known no better.
-
     ``constant`` is what the paper has a number for: budget sqrt(d) in the left panel (5), V sqrt(m) = C0 in the right
     one (25). Other panels are read like the left one.
     """
     parts = []
     for panel, part in cells.groupby("panel", sort=False):
         along, by = ALONG.get(str(panel), ALONG["left"])
+        part = part[part.groupby([*by, "seed"])[along].transform("size") > 1]
         found = _bracketed(part, along, by, thresholds(part, along, by, level=level, field=field)).assign(panel=panel)
         constant = found["c0"] if panel == "right" else found["budget"] * found["d"] ** 0.5
         parts.append(found.assign(constant=constant))
     return pd.concat(parts, ignore_index=True)
 
 
+def close(points: pd.DataFrame, ratio: float = 1.2) -> pd.DataFrame:
+    """Return the thresholds of :func:`edges` whose neighbours on the grid are at most a factor ``ratio`` apart.
+
+    Accuracy falls as a curve, so that a straight line over a wide gap puts its foot too far out.
+    """
+    return points[points["above"] / points["below"] <= ratio]
+
+
 def _bracketed(part: pd.DataFrame, along: str, by: list[str], found: pd.DataFrame) -> pd.DataFrame:
     grids = {key: np.sort(group[along].to_numpy(float)) for key, group in part.groupby([*by, "seed"])}
     ends = []
     for key, value in zip(found[[*by, "seed"]].itertuples(index=False, name=None), found[along], strict=True):
-        k = int(np.searchsorted(grids[key], value))
+        k = max(1, int(np.searchsorted(grids[key], value)))
         ends.append((grids[key][k - 1], grids[key][k]) if np.isfinite(value) else (np.nan, np.nan))
     return found.assign(**dict(zip(("below", "above"), np.array(ends, float).reshape(-1, 2).T, strict=True)))
 
 
-def relative_budget(cells: pd.DataFrame, law: Transition) -> pd.Series:
+def relative_budget(cells: pd.DataFrame, law: Law) -> pd.Series:
     """Return each trial's budget over the law's, at the C0 that its weights reached."""
-    return cells["budget"] / law.budget(cells["moved"], cells["d"])
+    return cells["budget"] / law.relative(cells["moved"], cells["d"])
 
 
-def collapsed(cells: pd.DataFrame, law: Transition) -> pd.DataFrame:
+def collapsed(cells: pd.DataFrame, law: Law) -> pd.DataFrame:
     """Return the means over seeds of ``relative`` budget and ``worst`` robust accuracy, one row a cell of a panel."""
     by = ["panel", "d", "m", "c0", "budget"]
     table = cells.assign(relative=relative_budget(cells, law))

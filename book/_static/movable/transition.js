@@ -1,4 +1,4 @@
-/* The law of the transition, R* = g C0 / (sqrt(d/2) + s C0), and the thresholds that were measured: move along the law,
+/* The law of the transition, R* = φ C0 / sqrt(d/2 + (κ C0)^2), and the thresholds that were measured: move along the law,
    change its constants, ask each point for its trials. */
 (() => {
   "use strict";
@@ -67,16 +67,16 @@
     /* -- the law */
 
     budget(c0, d) {
-      return (this.state.gain * c0) / (Math.sqrt(d / 2) + this.state.stiffness * c0);
+      return (this.state.phi * c0) / Math.hypot(Math.sqrt(d / 2), this.state.kappa * c0);
     }
 
     c0Of(R, d) {
-      const left = this.state.gain - this.state.stiffness * R;
-      return left > 0 ? (R * Math.sqrt(d / 2)) / left : Infinity;
+      const left = this.state.phi ** 2 - (this.state.kappa * R) ** 2;
+      return left > 0 ? R * Math.sqrt(d / 2 / left) : Infinity;
     }
 
     dOf(R, c0) {
-      return 2 * Math.max(0, (this.state.gain * c0) / R - this.state.stiffness * c0) ** 2;
+      return 2 * c0 ** 2 * Math.max(0, (this.state.phi / R) ** 2 - this.state.kappa ** 2);
     }
 
     foreseen(point) {
@@ -292,8 +292,8 @@
       this.fields = {
         d: logarithmic("dimension d", "d"),
         c0: logarithmic("C0", "c0"),
-        gain: field("gain g", "gain", { min: 0.05, max: 0.5, step: 0.002 }, state.gain, Number),
-        stiffness: field("stiffness s", "stiffness", { min: 0, max: 1, step: 0.005 }, state.stiffness, Number),
+        phi: field("φ, of the margin", "phi", { min: 0.05, max: 0.5, step: 0.002 }, state.phi, Number),
+        kappa: field("κ, of the bend", "kappa", { min: 0, max: 1, step: 0.005 }, state.kappa, Number),
       };
       const views = choice({ label: "across", value: state.view, options: Object.entries(VIEWS),
                              change: (view) => { state.view = view; this.soon(); } });

@@ -16,7 +16,7 @@ from advnb.papers.lazy import ball
 from advnb.papers.lazy.adversarial import craft, folded, robust_accuracy, robust_ceiling, train_projected
 from advnb.papers.lazy.algorithm_1 import drawings, trials, variants
 from advnb.papers.lazy.algorithm_1.claims import versus
-from advnb.papers.lazy.transition import Transition
+from advnb.papers.lazy.laws import Law
 
 F64 = torch.float64
 
@@ -252,13 +252,13 @@ class TestVariants:
         assert axes[1].get_lines()[0].get_xdata().max() == pytest.approx(10.9)
 
     def test_leaving_the_ball_is_drawn_from_its_edge(self, table):
-        axes, law = Figure().subplots(1, 2), Transition(0.3, 0.3)
+        axes, law = Figure().subplots(1, 2), Law(0.3, 0.3)
         points = pd.DataFrame({"relative": [0.5, 2.0], "worst": [1.0, 0.0]})
         drawings.draw_beyond(axes, table, points, law)
         chain = axes[0].get_lines()[0]
         assert chain.get_xdata() == pytest.approx([10.5, 10.9]) and chain.get_ydata() == pytest.approx([0.505, 0.905])
         _, free = axes[1].get_lines()
-        assert free.get_xdata() == pytest.approx([0.12 / law.budget(10.9, 100)] * 2)
+        assert free.get_xdata() == pytest.approx([0.12 / law.relative(10.9, 100)] * 2)
         assert free.get_ydata() == pytest.approx([0.9, 0.91])
 
 

@@ -40,6 +40,20 @@ def test_limits_of_the_law():
     assert slope[0] == pytest.approx(float(law.exponent(20, 100.0)), abs=1e-4)
 
 
+def test_c0_is_the_inverse_and_infinite_beyond_the_limit():
+    law = Law(0.4, 0.2)
+    assert law.c0(law.relative([3.0, 12.0], 100), 100) == pytest.approx([3, 12])
+    assert law.c0([0.5, 0.6], 100).tolist() == [np.inf, np.inf]
+
+
+def test_the_step_is_the_cosine_of_gradient_and_x():
+    net = TwoLayer(40, 300, generator=torch.Generator().manual_seed(1), dtype=torch.float64).eval()
+    x = 3 * torch.randn(5, 40, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    cosine = torch.cosine_similarity(net.input_gradient(x), x).abs()
+    linear = net(x).abs() / net.input_gradient(x).norm(dim=1) / x.norm(dim=1)
+    assert torch.allclose(cosine, linear)
+
+
 def test_eta_rises_with_c0_up_to_the_turn_and_falls_after_it():
     law, d = Law(0.35, 0.17), 100.0
     peak = np.sqrt(d / 2) / law.kappa

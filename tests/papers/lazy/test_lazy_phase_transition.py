@@ -13,24 +13,29 @@ from matplotlib.figure import Figure
 from advnb import statistics
 from advnb.experiments import live
 from advnb.papers.lazy.drawings import NAMES
-from advnb.papers.lazy.phase_transition import claims, drawings
-from advnb.papers.lazy.phase_transition import trials as transition
+from advnb.papers.lazy.laws import Law
+from advnb.papers.lazy.phase_transition import claims, drawings, trials
 from advnb.papers.lazy.projected import projected
 from advnb.papers.lazy.transition import (
-    Transition,
+    EDGES,
+    FORMS,
+    both_grids,
     ceilings,
     cells,
     collapsed,
+    edge_law,
     edges,
-    fit_transition,
+    fit_form,
+    large,
+    law_interval,
     over_seeds,
     relative_budget,
-    transition_interval,
+    surface,
 )
 
 
 def test_transition_falls_with_the_budget():
-    table = live(transition.FIGURE_4_LEFT, seeds=1, only={"side": 8})
+    table = live(trials.FIGURE_4_LEFT, seeds=1, only={"side": 8})
     worst = table.sort_values("budget")["worst"].to_numpy()
     assert (np.diff(worst) <= 0).all() and worst[0] > 0.5 > worst[-1]
     assert (table["moved"] <= 10.0).all()
@@ -45,30 +50,53 @@ def test_a_trial_needs_exactly_one_radius():
             projected(**cell, **given)
 
 
-class TestLaw:
-    def test_it_is_recovered(self):
-        law, where = Transition(0.4, 0.2), grid([1.0, 5.0, 10.0, 30.0], [25.0, 100.0, 784.0])
-        points = where.assign(budget=law.budget(where["c0"], where["d"]))
-        assert fit_transition(points) == pytest.approx(law, rel=1e-4)
-        assert Transition(0.5, 0.0).budget(10.0, 200.0) == pytest.approx(0.5)
-        gap = points.assign(budget=points["budget"].where(points["d"] > 25))
-        assert fit_transition(gap) == pytest.approx(law, rel=1e-4)
-        with pytest.raises(ValueError, match="three points with a finite budget; got 2"):
-            fit_transition(pd.DataFrame({"c0": [1, 2, 3], "d": [1, 2, 3], "budget": [1.0, np.nan, 2.0]}))
+def test_a_trial_at_the_edge_takes_the_gradient_apart():
+    (row,) = live(trials.FIGURE_4_GRADIENT).to_dict("records")
+    assert row["gradient"] == pytest.approx(np.hypot(row["value"], row["across"]), rel=0.1)
+    assert row["start"] == pytest.approx((64 / 2) ** 0.5, rel=0.2)
+    assert 0 < row["moved_mean"] <= row["moved"] <= 10.0 and -1 <= row["cosine"] <= 1
+    same = live(trials.FIGURE_4_LEFT_EDGE, seeds=1, only={"budget": trials.scaled(8, -4, -4)[0]})
+    other = trials.at_the_edge(**{**trials.LIVE, "side": 8, "m": 200, "c0": 10.0, "seed": 0, "device": "cpu",
+                                  "budget": trials.scaled(8, -4, -4)[0], "dtype": torch.float32})  # fmt: skip
+    assert other["worst"] == pytest.approx(same["worst"].iloc[0], abs=0.02)
 
-    def test_c0_is_its_inverse_and_infinite_beyond_its_limit(self):
-        law = Transition(0.4, 0.8)
-        assert law.c0(law.budget([3.0, 12.0], 100), 100) == pytest.approx([3, 12])
-        assert law.c0([0.5, 0.6], 100).tolist() == [np.inf, np.inf]
+
+def test_fine_grids_hold_the_papers_thresholds_and_have_close_neighbours():
+    assert trials.scaled(10, -1, 1) == pytest.approx([0.5 / 1.15, 0.5, 0.5 * 1.15], abs=1e-4)
+    for trial in trials.FIGURE_4_LEFT_EDGE.trials("laptop", seeds=1):
+        k = np.log(trial.params["budget"] * trial.params["side"] / 5) / np.log(trials.STEP)
+        assert k == pytest.approx(round(k), abs=0.01)
+    assert 25.0 in trials.about(25.0, -6, 1)
+
+
+class TestLaw:
+    @pytest.mark.parametrize("form", ["squares", "sum"])
+    def test_it_is_recovered(self, form):
+        where = grid([1.0, 5.0, 10.0, 30.0], [25.0, 100.0, 784.0])
+        points = where.assign(budget=FORMS[form](where["c0"], where["d"], 0.25, 0.4))
+        assert fit_form(points, form) == pytest.approx((0.4, 0.25), rel=1e-3)
+        gap = points.assign(budget=points["budget"].where(points["d"] > 25))
+        assert fit_form(gap, form) == pytest.approx((0.4, 0.25), rel=1e-3)
+
+    def test_without_a_bend_it_is_proportional(self):
+        where = grid([1.0, 5.0], [25.0, 100.0])
+        points = where.assign(budget=FORMS["proportional"](where["c0"], where["d"], 0.3, 0.0))
+        assert fit_form(points, "proportional") == pytest.approx((0, 0.3))
+
+    def test_it_needs_points_and_a_form(self):
+        with pytest.raises(ValueError, match="three points with a finite threshold; got 2"):
+            fit_form(pd.DataFrame({"c0": [1, 2, 3], "d": [1, 2, 3], "budget": [1.0, np.nan, 2.0]}))
+        with pytest.raises(ValueError, match="form"):
+            fit_form(pd.DataFrame(), "cubes")
 
     def test_its_interval(self):
-        generator, law = np.random.default_rng(3), Transition(0.4, 0.2)
-        where = grid([2.0, 8.0, 30.0], [25.0, 200.0, 784.0], range(4))
+        generator, law = np.random.default_rng(3), Law(0.4, 0.25)
+        where = grid([2.0, 8.0, 30.0], [100.0, 200.0, 784.0], range(4)).assign(panel="left", m=1000)
         noise = np.exp(0.05 * generator.normal(size=len(where)))
-        points = where.assign(budget=law.budget(where["c0"], where["d"]) * noise)
-        low, high = transition_interval(points, ["c0", "d"], draws=100)
-        for k, value in enumerate(fit_transition(points)):
-            assert low[k] < law[k] < high[k] and low[k] < value < high[k] and high[k] - low[k] < 0.1
+        points = where.assign(budget=law.relative(where["c0"], where["d"]) * noise)
+        low, high = law_interval(points, draws=100)
+        for k, value in enumerate(fit_form(points)):
+            assert low[k] < law[k] < high[k] and low[k] < value < high[k] and high[k] - low[k] < 0.15
 
 
 def grid(c0, d, seeds=(0,)):
@@ -76,7 +104,7 @@ def grid(c0, d, seeds=(0,)):
     return pd.DataFrame({name: v.ravel() for name, v in zip(("c0", "d", "seed"), values, strict=True)})
 
 
-LAW = Transition(0.3, 0.3)
+LAW = Law(0.4, 0.3)
 
 
 def panel(**columns):
@@ -84,7 +112,7 @@ def panel(**columns):
     rows = [dict(zip(columns, row, strict=True)) for row in itertools.product(*columns.values())]
     table = pd.DataFrame(rows)
     c0 = table["radius"] * table["m"] ** 0.5 if "radius" in table else table["c0"]
-    star = LAW.budget(c0, table["side"] ** 2)
+    star = LAW.relative(c0, table["side"] ** 2)
     right = (1.5 - table["budget"] / star).clip(0, 1)
     return table.assign(moved=c0, worst=right, raw=right, unit=right, exact=right)
 
@@ -104,12 +132,29 @@ class TestTables:
 
     def test_edges_lie_on_the_law(self):
         found = edges(both())
-        assert np.allclose(found["budget"], LAW.budget(found["c0"], found["d"]), rtol=1e-3)
+        assert np.allclose(found["budget"], LAW.relative(found["c0"], found["d"]), rtol=1e-3)
         left, right = (found.query(f"panel == {name!r}") for name in ("left", "right"))
         assert len(left) == len(right) == 4
         assert np.allclose(left["constant"], left["budget"] * left["d"] ** 0.5)
         assert np.allclose(right["constant"], LAW.c0(0.2, 784), rtol=1e-3)
-        assert fit_transition(found) == pytest.approx(LAW, rel=0.01)
+        assert fit_form(found) == pytest.approx(LAW, rel=0.02)
+        across = found["c0"].where(found["panel"] == "right", found["budget"])
+        assert (found["below"] < across).all() and (across <= found["above"]).all()
+
+    def test_an_edge_outside_of_the_grid_is_no_edge(self):
+        table = both()
+        found = edges(table[(table["panel"] == "left") | (table["c0"] > 20)])
+        assert found["c0"].isna().any() and (found["below"].isna() == found["constant"].isna()).all()
+        assert large(found)[["c0", "budget"]].notna().all(axis=None)
+
+    def test_the_law_of_the_three_experiments(self):
+        fine, coarse = tables(), tables(40)
+        pairs = [table for pair in zip(fine, coarse, strict=True) for table in pair]
+        trials = surface(*pairs)
+        assert trials["panel"].value_counts().to_dict() == {
+            name: len(pd.concat([a, b]).drop_duplicates()) for name, a, b in zip(EDGES, fine, coarse, strict=True)
+        }
+        assert edge_law(trials) == pytest.approx(LAW, rel=0.02)
 
     def test_edges_of_another_level_and_field(self):
         table = both()
@@ -137,23 +182,42 @@ class TestTables:
 
 
 class TestReading:
-    def test_robust_accuracy_between_the_points(self):
-        table = pd.DataFrame({"c0": [2.0, 1.0, 1.0, 3.0], "m": 7, "seed": [0, 0, 1, 1], "worst": [0.4, 0.8, 1.0, 0.0]})
-        assert claims.at(table, "c0", "m", 1.5)["worst"].tolist() == pytest.approx([0.6, 0.75])
+    def test_means_on_the_grid(self):
+        left = panel(side=[10, 20], m=[1000], c0=[10.0], budget=[0.2, 0.4], seed=[0, 1])
+        found = claims.on_grid(both_grids("left", left, left[:1]))
+        assert list(found.index) == [(100, 2.0), (100, 4.0), (400, 4.0), (400, 8.0)]
+        assert found[100, 2.0] == pytest.approx(min(1, 1.5 - 0.2 / float(LAW.relative(10, 100))))
 
-    def test_after_scales_with_the_root_of_d(self):
-        budgets = np.linspace(0, 1, 101)
-        left = panel(side=[5, 10, 20], m=[1000], c0=[10.0], budget=budgets, seed=[0])
-        found = claims.after(left, 3).set_index("d")["worst"]
-        assert list(found.index) == [100, 400]
-        star = LAW.budget(10.0, [100, 400])
-        assert found.to_numpy() == pytest.approx(1.5 - 3 / np.array([10, 20]) / star, abs=1e-6)
+    def test_each_cell_off_the_panels_is_foreseen_from_all_others(self):
+        points = claims.large(edges(on_the_law()))
+        found = claims.held_out(points)
+        assert found["squares"].to_numpy() == pytest.approx(1, abs=0.01)
+        assert (found["least"] <= found["R50"]).all() and (found["R50"] <= found["most"]).all()
+        assert found.loc[(20.0, 100), "one cell"] < found.loc[(4.0, 100), "one cell"] < 1.01
 
-    def test_off_the_panels_the_law_is_compared(self):
-        table = panel(side=[10], m=[500], c0=[4.0, 20.0], budget=np.linspace(0.01, 1, 500), seed=[0, 1])
-        found = claims.off_panels(table, LAW)
-        assert found["ratio"].to_numpy() == pytest.approx(1, abs=1e-3)
-        assert (found["least"] == found["most"]).all()
+    def test_the_law_foresees_a_surface_that_follows_it(self):
+        points = claims.large(edges(on_the_law()))
+        law, plain, measured = claims.forecasts(points)
+        assert law == pytest.approx(measured, rel=0.01) and plain < 0.99 * measured
+        low, high = claims.how_much_better(points)
+        assert 0 < low <= high
+
+    def test_cells_near_the_edge_in_units_of_the_law(self):
+        runs = pd.DataFrame({"side": 10, "m": 500, "c0": 10.0, "budget": 0.3, "seed": [0, 1], "value": [2.0, 3.0],
+                             "moved": 10.0, "gradient": [7.0, 8.0], "worst": 0.5, "linear": 0.4})  # fmt: skip
+        (row,) = claims.at_the_edge(runs).to_dict("records")
+        assert row["phi"] == pytest.approx(0.25) and row["growth"] == pytest.approx(7.5 / 50**0.5)
+
+
+def on_the_law():
+    return cells(**dict(zip(EDGES, tables(), strict=True)))
+
+
+def tables(n=300):
+    budgets = np.geomspace(0.02, 1.2, n)
+    left = panel(side=[10, 20, 28], m=[1000], c0=[10.0], budget=budgets, seed=[0, 1])
+    right = panel(side=[28], m=[500], c0=np.geomspace(5, 40, 100), budget=[0.2], seed=[0, 1])
+    return left, right, panel(side=[10, 20], m=[500], c0=[4.0, 20.0], budget=budgets, seed=[0, 1])
 
 
 class TestDrawings:
@@ -163,18 +227,18 @@ class TestDrawings:
 
     def test_a_map_has_a_cell_a_measured_point(self, ax):
         table = both(8).query("panel == 'left'")
-        mesh = drawings.draw_map(ax, table, "d", "budget")
-        grid = table.pivot_table(index="budget", columns="d", values="worst")
-        assert np.asarray(mesh.get_array()).reshape(grid.shape) == pytest.approx(grid.to_numpy())
-        corners = np.asarray(mesh.get_coordinates())
-        middles = np.exp((np.log(corners[0, 1:, 0]) + np.log(corners[0, :-1, 0])) / 2)
-        assert middles == pytest.approx([100, 400])
+        table = table[(table["d"] == 100) | (table["budget"] > 0.1)]  # each column has a grid of its own
+        drawings.draw_map(ax, table, "d", "budget")
+        for mesh, (d, part) in zip(ax.collections, table.groupby("d"), strict=True):
+            assert np.asarray(mesh.get_array()).ravel() == pytest.approx(part.groupby("budget")["worst"].mean())
+            corners = np.asarray(mesh.get_coordinates())
+            assert np.sqrt(corners[0, 0, 0] * corners[0, 1, 0]) == pytest.approx(d)
         assert [label.get_text() for label in ax.get_xticklabels()] == ["100", "400"]
 
     def test_panels_have_the_papers_threshold_and_the_law(self, ax):
         drawings.draw_left(ax, both(8).query("panel == 'left'"), LAW)
         law, paper = ax.get_lines()
-        assert law.get_ydata() == pytest.approx(LAW.budget(10.0, law.get_xdata()))
+        assert law.get_ydata() == pytest.approx(LAW.relative(10.0, law.get_xdata()))
         assert paper.get_ydata() == pytest.approx(5 / paper.get_xdata() ** 0.5)
         assert [text.get_text() for text in ax.get_legend().get_texts()] == ["law", "5/√d"]
         other = Figure().subplots()
@@ -195,28 +259,44 @@ class TestDrawings:
         drawings.draw_thresholds(ax, left, ceiling)
         lines = {line.get_label(): line for line in ax.get_lines()}
         d = np.array([100, 400])
-        assert lines["R50 √d"].get_ydata() == pytest.approx(LAW.budget(10.0, d) * d**0.5, rel=1e-2)
-        assert (lines["R50 √d, exact step only"].get_ydata() > lines["R50 √d"].get_ydata()).all()
-        assert (lines["R5 √d"].get_ydata() > lines["R50 √d"].get_ydata()).all()
+        assert mean(ax, "R50 √d") == pytest.approx(LAW.relative(10.0, d) * d**0.5, rel=1e-2)
+        assert (lines["R50 √d, exact step only"].get_ydata() > mean(ax, "R50 √d")).all()
+        assert (mean(ax, "R5 √d") > mean(ax, "R50 √d")).all()
         assert lines["ceiling 60% × √d"].get_ydata() == pytest.approx(0.7 * d**0.5)
         assert set(lines["paper: 5"].get_ydata()) == {5}
 
-    def test_widths_are_drawn_against_what_was_reached(self, ax):
-        right = both(8).query("panel == 'right'").assign(moved=lambda table: 0.9 * table["c0"])
+    def test_widths_have_seeds_and_means(self, ax):
+        right = both(8).query("panel == 'right'")
         drawings.draw_widths(ax, right)
-        first, second, paper = ax.get_lines()
-        assert (first.get_label(), second.get_label()) == ("m = 250", "m = 1000")
-        assert first.get_xdata() == pytest.approx(0.9 * np.linspace(0.1, 2, 8) * 250**0.5)
-        assert paper.get_xdata() == [25, 25]
+        for m in (250, 1000):
+            expected = right[right["m"] == m].groupby("c0")["worst"].mean()
+            assert mean(ax, f"m = {m}") == pytest.approx(expected.to_numpy())
+        dots = [line for line in ax.get_lines() if line.get_marker() == "."]
+        assert sum(len(line.get_xdata()) for line in dots) == len(right)
 
     def test_longer_training_has_a_line_for_each_length(self, ax):
         longer = pd.DataFrame({"examples": [500, 500, 500, 2000], "epochs": [30, 200, 200, 200], "c0": [10.0] * 4,
-                               "worst": [0.1, 0.2, 0.4, 0.5]})  # fmt: skip
+                               "worst": [0.1, 0.2, 0.4, 0.5], "seed": [0, 0, 1, 0]})  # fmt: skip
         drawings.draw_longer(ax, longer)
+        assert mean(ax, "30 epochs, 500 images") == pytest.approx([0.1])
+        assert mean(ax, "200 epochs, 500 images") == pytest.approx([0.3])
+        assert mean(ax, "200 epochs, 2000 images") == pytest.approx([0.5])
+
+    def test_residuals_of_points_on_the_law_are_one(self, ax):
+        points = edges(on_the_law())
+        drawings.draw_residuals(ax, points)
+        dots = {line.get_label(): line for line in ax.get_lines() if line.get_linestyle() == "None"}
+        for name in drawings.PANELS:
+            assert dots[name].get_ydata() == pytest.approx(1, abs=0.02)
+        assert {"sum", "proportional"} < {line.get_label() for line in ax.get_lines()}
+
+    def test_the_parts_of_the_quotient(self, ax):
+        runs = pd.DataFrame({"d": [100], "c0": [10.0], "gradient": [7.0], "value": [2.0], "moved": [10.0]})
+        drawings.draw_parts(ax, runs, LAW)
         lines = {line.get_label(): line.get_ydata() for line in ax.get_lines()}
-        assert lines["30 epochs, 500 images"] == pytest.approx([0.1])
-        assert lines["200 epochs, 500 images"] == pytest.approx([0.3])
-        assert lines["200 epochs, 2000 images"] == pytest.approx([0.5])
+        assert lines["gradient / √(d/2)"] == pytest.approx([7 / 50**0.5])
+        assert lines["margin / C0"] == pytest.approx([0.2])
+        assert (np.diff(lines["law, gradient"]) > 0).all() and lines["law, margin: φ"][0] == LAW.phi
 
     def test_the_collapse_marks_small_dimensions(self, ax):
         table = panel(side=[5, 10], m=[1000], c0=[10.0], budget=np.linspace(0.1, 0.9, 5), seed=[0])
@@ -232,22 +312,12 @@ class TestDrawings:
         drawings.draw_dimension(ax, 100, both(8).query("panel == 'left'"), ceiling, LAW)
         lines = {line.get_label(): line for line in ax.get_lines()}
         assert set(NAMES.values()) < set(lines)
-        assert lines["law: R50"].get_xdata()[0] == pytest.approx(LAW.budget(10, 100))
+        assert lines["law: R50"].get_xdata()[0] == pytest.approx(LAW.relative(10, 100))
         assert lines["paper: 5/√d"].get_xdata()[0] == pytest.approx(0.5)
         assert lines["ceiling of the images"].get_ydata() == pytest.approx([0.9])
 
-    def test_the_plane_shows_the_attack_that_was_chosen(self, ax):
-        plane = panel(side=[14], m=[500], c0=[5.0, 10.0], budget=[0.1, 0.2], seed=[0]).assign(raw=0.25)
-        drawings.draw_plane(ax, 196, "raw", cells(plane=plane), LAW)
-        (mesh,) = ax.collections
-        assert np.asarray(mesh.get_array()).ravel() == pytest.approx([0.25] * 4)
-        (law,) = ax.get_lines()
-        assert law.get_ydata() == pytest.approx(LAW.budget(law.get_xdata(), 196))
-        assert ax.get_title(loc="center") == "d = 196, PGD, raw"
 
-    def test_digits_with_their_law(self, ax):
-        table = panel(side=[8], m=[200], c0=[10.0], budget=[0.1, 0.2], seed=[0])
-        drawings.draw_digits(ax, 10, table, LAW)
-        lines = {line.get_label(): line for line in ax.get_lines()}
-        assert lines["law on digits"].get_xdata()[0] == pytest.approx(LAW.budget(10, 64))
-        assert lines[NAMES["unit"]].get_ydata() == pytest.approx(table["unit"])
+def mean(ax, label):
+    """What an error bar of that name has for its means."""
+    (found,) = (bars for bars in ax.containers if bars.get_label() == label)
+    return found.lines[0].get_ydata()

@@ -5,13 +5,12 @@ from matplotlib.figure import Figure
 
 from advnb.experiments import load
 from advnb.papers.lazy.phase_transition import movable
-from advnb.papers.lazy.transition import cells, edges, fit_transition
+from advnb.papers.lazy.transition import STORED, edge_law, surface
 from advnb.statistics import thresholds
 
 
 def test_the_law_is_the_one_that_the_page_fits():
-    both = cells(left=load("lazy.figure_4_left"), right=load("lazy.figure_4_right"))
-    assert movable.numbers()["law"] == fit_transition(edges(both))._asdict()
+    assert movable.numbers()["law"] == edge_law(surface(*map(load, STORED)))._asdict()
 
 
 def test_each_threshold_follows_from_the_trials_behind_it():
@@ -33,4 +32,4 @@ def test_the_frame_shows_the_law_and_all_thresholds():
     ax = Figure().subplots()
     movable.draw_frame(ax)
     drawn = sum(len(line.get_xdata()) for line in ax.lines if line.get_linestyle() == "None")
-    assert drawn == len(edges(movable.stored()))
+    assert drawn == len(movable.measured(movable.stored()))

@@ -8,7 +8,7 @@ import pandas as pd
 
 from advnb.book.claims import Page
 from advnb.book.rounding import about, at_least, at_most, interval
-from advnb.papers.lazy.transition import cells, edges, fit_transition, over_seeds, relative_budget
+from advnb.papers.lazy.transition import STORED, cells, edge_law, over_seeds, relative_budget, surface
 
 PAGE = Page("lazy/algorithm_1", title="Algorithm 1")
 
@@ -156,14 +156,14 @@ def _clean(runs: pd.DataFrame, left: pd.DataFrame, right: pd.DataFrame) -> Measu
 @PAGE.claim(
     "section-5.2.beyond",
     says="adversarial robustness may require going beyond the lazy regime",
-    evidence=("lazy.algorithm_1", *PANELS),
+    evidence=("lazy.algorithm_1", *STORED),
     holds=lambda inside, freed, reached, share: inside < 0.1 and freed > 0.5 and reached > 20 and share < 1.1,
     verdict="reproduced",
     why="three times the radius is enough here; C0 is then no longer small against √d = 20, which is what "
     "lazy means in the law",
 )
-def _beyond(runs: pd.DataFrame, left: pd.DataFrame, right: pd.DataFrame) -> Measured:
-    table, law = variants(runs), fit_transition(edges(cells(left=left, right=right)))
+def _beyond(runs: pd.DataFrame, *panels: pd.DataFrame) -> Measured:
+    table, law = variants(runs), edge_law(surface(*panels))
     free = table.query("projected == 'never'")
     hard = table.query("d == 400 and budget == 0.3 and direction == 'raw'")
     inside, freed = (hard.query(f"projected == {name!r}") for name in ("each epoch", "never"))

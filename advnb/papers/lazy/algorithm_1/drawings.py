@@ -11,7 +11,8 @@ from advnb.book import figures
 from advnb.papers.lazy.adversarial import DIRECTIONS
 from advnb.papers.lazy.algorithm_1.claims import PROJECTED
 from advnb.papers.lazy.drawings import draw_attacks, ticks
-from advnb.papers.lazy.transition import Transition, relative_budget
+from advnb.papers.lazy.laws import Law
+from advnb.papers.lazy.transition import relative_budget
 
 
 def draw_variants(axes: Any, table: pd.DataFrame) -> None:
@@ -40,7 +41,7 @@ def draw_masking(ax: Axes, masking: pd.DataFrame) -> None:
     ax.legend(loc="center right")
 
 
-def draw_beyond(axes: Any, table: pd.DataFrame, points: pd.DataFrame, law: Transition) -> None:
+def draw_beyond(axes: Any, table: pd.DataFrame, points: pd.DataFrame, law: Law) -> None:
     """Draw what leaving the ball buys in each cell, and where those networks lie among all, on two Axes.
 
     ``table`` is that of ``claims.variants``, ``points`` that of ``transition.collapsed``.

@@ -5,6 +5,6 @@ through is ``lazy.transition``.
 """
 
 from advnb.papers.lazy.phase_transition import drawings, trials
-from advnb.papers.lazy.phase_transition.claims import PAGE, off_panels
+from advnb.papers.lazy.phase_transition.claims import PAGE, at_the_edge, held_out
 
-__all__ = ["PAGE", "drawings", "off_panels", "trials"]
+__all__ = ["PAGE", "at_the_edge", "drawings", "held_out", "trials"]

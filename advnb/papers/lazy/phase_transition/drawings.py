@@ -12,25 +12,41 @@ from matplotlib.collections import QuadMesh
 from numpy.typing import ArrayLike
 
 from advnb.book import figures
-from advnb.papers.lazy.drawings import LOOKS, NAMES, PAPER, draw_attacks, ticks
-from advnb.papers.lazy.transition import Transition, edges
-from advnb.statistics import thresholds
+from advnb.papers.lazy.drawings import LOOKS, PAPER, draw_attacks, ticks
+from advnb.papers.lazy.laws import Law
+from advnb.papers.lazy.transition import FORMS, close, edges, fit_form, large
+from advnb.statistics import aggregate, thresholds
+
+BUDGETS = [0.05, 0.1, 0.2, 0.5, 1.0]
+"""Where axes of budgets and radii have ticks: their grids are finer."""
+
+PANELS = {"left": ("measured", "o"), "right": ("adversarial", "s"), "elsewhere": ("clean", "D")}
+"""The colour and the marker of each panel."""
+
+
+def borders(values: ArrayLike) -> Any:
+    """Return the borders of cells about ``values`` on a logarithmic axis: half-way between neighbours."""
+    middles = np.log(np.asarray(values, float))
+    half = np.diff(middles) / 2
+    return np.exp([middles[0] - half[0], *(middles[:-1] + half), middles[-1] + half[-1]])
 
 
 def draw_map(ax: Axes, table: pd.DataFrame, across: str, up: str, field: str = "worst") -> QuadMesh:
-    """Draw robust accuracy over two columns as a map on logarithmic axes, a cell a measured point."""
-    grid = table.pivot_table(index=up, columns=across, values=field)
+    """Draw means of ``field`` over two columns as a map on logarithmic axes, a cell a measured point.
 
-    def borders(values: pd.Index) -> Any:
-        middles = np.log(values.to_numpy(float))
-        half = np.diff(middles) / 2
-        return np.exp([middles[0] - half[0], *(middles[:-1] + half), middles[-1] + half[-1]])
-
-    picture = ax.pcolormesh(borders(grid.columns), borders(grid.index), grid, vmin=0, vmax=1)
+    Each value of ``across`` has the values of ``up`` that were measured there: the grids are finer about the edge.
+    """
+    columns = table.groupby([across, up])[field].mean().unstack(across)
+    sides = borders(columns.columns)
+    for k, (_, column) in enumerate(columns.items()):
+        strip = column.dropna()
+        picture = ax.pcolormesh(
+            sides[k : k + 2], borders(strip.index), strip.to_numpy()[:, None], vmin=0, vmax=1, rasterized=True
+        )
     ax.set(xscale="log", yscale="log")
     ax.grid(False)
-    ticks(ax.xaxis, grid.columns.to_numpy(float))
-    ticks(ax.yaxis, grid.index.to_numpy(float))
+    ticks(ax.xaxis, columns.columns.to_numpy(float))
+    ticks(ax.yaxis, [value for value in BUDGETS if ax.get_ylim()[0] <= value <= ax.get_ylim()[1]])
     return picture
 
 
@@ -43,19 +59,19 @@ def draw_edge(ax: Axes, x: ArrayLike, y: ArrayLike, label: str, style: str = "-"
     ax.legend(loc="lower left", frameon=True, facecolor=figures.FAINT, labelcolor="white")
 
 
-def draw_left(ax: Axes, left: pd.DataFrame, law: Transition | None = None) -> QuadMesh:
+def draw_left(ax: Axes, left: pd.DataFrame, law: Law | None = None) -> QuadMesh:
     """Draw Figure 4, left, from ``cells``: dimension and budget, with 5 / sqrt(d) and the law if there is one."""
     picture = draw_map(ax, left, "d", "budget")
     d = np.geomspace(10, 1000, 60)
     if law:
-        draw_edge(ax, d, law.budget(left["c0"].iloc[0], d), "law")
+        draw_edge(ax, d, law.relative(left["c0"].iloc[0], d), "law")
     draw_edge(ax, d, 5 / np.sqrt(d), "5/√d", "--")
     ax.set(xlabel="dimension d", ylabel="budget R")
     ax.tick_params(axis="x", labelrotation=60)
     return picture
 
 
-def draw_right(ax: Axes, right: pd.DataFrame, law: Transition | None = None) -> QuadMesh:
+def draw_right(ax: Axes, right: pd.DataFrame, law: Law | None = None) -> QuadMesh:
     """Draw Figure 4, right, from ``cells``: width and radius, with 25 / sqrt(m) and the law if there is one."""
     picture = draw_map(ax, right, "m", "radius")
     m = np.geomspace(40, 4000, 3)
@@ -66,15 +82,23 @@ def draw_right(ax: Axes, right: pd.DataFrame, law: Transition | None = None) -> 
     return picture
 
 
+def draw_mean(ax: Axes, table: pd.DataFrame, x: str, y: str, colour: str, label: str, style: str = "-") -> None:
+    """Draw the means over seeds with their 95 percent bootstrap intervals, and each seed as a dot."""
+    means = aggregate(table, x, y)
+    ends = np.abs(means[["low", "high"]].sub(means["mean"], axis=0).to_numpy().T)
+    ax.plot(table[x], table[y], ".", color=colour, alpha=0.35, markersize=4)
+    ax.errorbar(means[x], means["mean"], np.nan_to_num(ends), fmt=style, color=colour, capsize=3, label=label)
+
+
 def draw_thresholds(ax: Axes, left: pd.DataFrame, ceiling: pd.DataFrame) -> None:
     """Draw the left panel's edges times sqrt(d), beside the exact step's and the ceiling of the images.
 
-    Dots are seeds; ``ceiling`` is that of ``transition.ceilings``.
+    Dots are seeds, those that the fine grid brackets, and bars intervals of their means; ``ceiling`` is that of
+    ``transition.ceilings``.
     """
     for level, name, colour in ((0.5, "R50", "measured"), (0.05, "R5", "adversarial")):
-        found, look = edges(left, level), figures.COLOURS[colour]
-        ax.plot(found["d"], found["constant"], ".", color=look, alpha=0.6)
-        ax.plot(found.groupby("d")["constant"].mean(), "-", color=look, label=f"{name} √d")
+        found = close(edges(left, level))
+        draw_mean(ax, found, "d", "constant", figures.COLOURS[colour], f"{name} √d")
     lone = edges(left, field="exact").groupby("d")["constant"].mean()
     ax.plot(lone, color=LOOKS["exact"], lw=1, ls="-.", label="R50 √d, exact step only")
     limit = thresholds(ceiling, "budget", ["d"], field="ceiling", level=0.6).groupby("d")["budget"].mean()
@@ -84,38 +108,72 @@ def draw_thresholds(ax: Axes, left: pd.DataFrame, ceiling: pd.DataFrame) -> None
     ax.plot(limit.index, root, color=figures.FAINT, lw=0.8, label="R = 1")
     ax.set(xscale="log", xlabel="dimension d", ylabel="budget × √d", ylim=(0, 9))
     ticks(ax.xaxis, sorted(left["d"].unique()))
-    ax.tick_params(axis="x", labelrotation=60)
     ax.legend(ncols=2, loc="lower right")
 
 
 def draw_widths(ax: Axes, right: pd.DataFrame) -> None:
-    """Draw the right panel's robust accuracy against the C0 that the weights reached, a curve a width."""
-    for m, part in right.groupby("m"):
-        line = part.groupby("c0")[["worst", "moved"]].mean()
-        ax.plot(line["moved"], line["worst"], "o-", label=f"m = {m}", markersize=3.5)
-    ax.axvline(25, **PAPER)
-    ax.set(xlabel="C0 = √m × largest movement", ylabel="robust accuracy")
-    ax.legend()
+    """Draw the right panel's robust accuracy over C0, a curve a width; dots are seeds, bars intervals of the means."""
+    for (m, part), colour in zip(right.groupby("m"), figures.CYCLE, strict=False):
+        draw_mean(ax, part, "c0", "worst", colour, f"m = {m}")
+    ax.axvline(25, **PAPER, label="paper: 25")
+    ax.set(xlabel="C0 = V√m", ylabel="robust accuracy", ylim=(-0.02, 1.03))
+    ax.legend(loc="lower right")
 
 
 def draw_longer(ax: Axes, longer: pd.DataFrame) -> None:
-    """Draw robust accuracy over C0 after short and long training; dots are seeds."""
-    meanings = ("measured", "adversarial", "clean")
-    groups = longer.groupby(["examples", "epochs"])
-    for meaning, ((examples, epochs), part) in zip(meanings, groups, strict=True):
-        look = figures.line(meaning)
-        label = f"{epochs} epochs, {examples} images"
-        ax.plot(part.groupby("c0")["worst"].mean(), **look, label=label)
-        ax.plot(part["c0"], part["worst"], ".", color=look["color"], alpha=0.5)
-    ax.axvline(25, **PAPER, label="paper: 25")
+    """Draw robust accuracy over C0 after short and long training, on few and many images; dots are seeds."""
+    groups = longer.groupby(["epochs", "examples"], sort=False)
+    for ((epochs, examples), part), colour in zip(groups, figures.CYCLE, strict=False):
+        draw_mean(ax, part, "c0", "worst", colour, f"{epochs} epochs, {examples} images")
+    ax.axvline(25, **PAPER)
     ax.set(xlabel="C0 = V√m", ylim=(-0.02, 1.03))
     ax.legend(loc="lower right")
 
 
+def draw_residuals(ax: Axes, points: pd.DataFrame) -> None:
+    """Draw each measured R50 over C0 / sqrt(d), in units of the law; lines are other laws fitted to the same points.
+
+    Rings are dimensions below 100, to which nothing is fitted.
+    """
+    law, fitted = fit_form(large(points)), large(points)
+    for panel, (colour, marker) in PANELS.items():
+        part = points[points["panel"] == panel]
+        ratio, size = part["budget"] / law.relative(part["c0"], part["d"]), part["c0"] / part["d"] ** 0.5
+        used = part["d"] >= 100
+        look: dict[str, Any] = {"color": figures.COLOURS[colour], "markersize": 4, "alpha": 0.6}
+        ax.plot(size[used], ratio[used], marker, label=panel, **look)
+        ax.plot(size[~used], ratio[~used], marker, mfc="none", **look)
+    c0 = np.geomspace(1.5, 25, 60)
+    for form, style in (("sum", "--"), ("proportional", ":")):
+        kappa, phi = fit_form(fitted, form)
+        ax.plot(c0 / 10, FORMS[form](c0, 100, phi, kappa) / law.relative(c0, 100), style, color=figures.INK, label=form)
+    ax.axhline(1, color=figures.INK, lw=0.8)
+    ax.set(xscale="log", yscale="log", xlabel="C0/√d", ylabel="R50 / law", ylim=(0.5, 2))
+    ticks(ax.xaxis, [0.2, 0.5, 1, 2])
+    ticks(ax.yaxis, [0.5, 0.7, 1, 1.4, 2])
+    ax.legend(fontsize=8)
+
+
+def draw_parts(ax: Axes, runs: pd.DataFrame, law: Law) -> None:
+    """Draw gradient over sqrt(d / 2), and margin over C0, of the networks near the edge, and what the law says."""
+    size = runs["c0"] / runs["d"] ** 0.5
+    parts = {
+        "gradient / √(d/2)": (runs["gradient"] / (runs["d"] / 2) ** 0.5, "measured", "o"),
+        "margin / C0": (runs["value"] / runs["moved"], "adversarial", "s"),
+    }
+    for name, (values, colour, marker) in parts.items():
+        ax.plot(size, values, marker, color=figures.COLOURS[colour], markersize=4, alpha=0.6, label=name)
+    at = np.geomspace(0.2, 2, 40)
+    ax.plot(at, law.gradient(10 * at, 100) / 50**0.5, color=figures.COLOURS["measured"], label="law, gradient")
+    ax.plot(at, np.full(40, law.phi), color=figures.COLOURS["adversarial"], label="law, margin: φ")
+    ax.set(xscale="log", xlabel="C0/√d", ylim=(0, 2))
+    ticks(ax.xaxis, [0.2, 0.5, 1, 2])
+    ax.legend(fontsize=8)
+
+
 def draw_collapse(ax: Axes, points: pd.DataFrame) -> None:
     """Draw the robust accuracy of all cells over their budget in units of the law (``transition.collapsed``)."""
-    looks = {"left": ("measured", "o"), "right": ("adversarial", "s"), "elsewhere": ("clean", "D")}
-    for panel, (colour, marker) in looks.items():
+    for panel, (colour, marker) in PANELS.items():
         part = points[points["panel"] == panel]
         look: dict[str, Any] = {"color": figures.COLOURS[colour], "markersize": 3.5, "alpha": 0.7}
         ax.plot(part["relative"], part["worst"], marker, label=panel, **look)
@@ -127,30 +185,14 @@ def draw_collapse(ax: Axes, points: pd.DataFrame) -> None:
     ax.legend()
 
 
-def draw_dimension(ax: Axes, d: int, left: pd.DataFrame, ceiling: pd.DataFrame, law: Transition) -> None:
+def draw_dimension(ax: Axes, d: int, left: pd.DataFrame, ceiling: pd.DataFrame, law: Law) -> None:
     """Draw one dimension of the left panel: three attacks, the law, 5 / sqrt(d), the ceiling, and R >= 1 shaded."""
     draw_attacks(ax, left[left["d"] == d], "budget")
     top = ceiling[ceiling["d"] == d].groupby("budget")["ceiling"].mean()
     ax.plot(top, ":", color=figures.COLOURS["bound"], label="ceiling of the images")
-    ax.axvline(float(law.budget(10, d)), color=figures.INK, label="law: R50")
+    ax.axvline(float(law.relative(10, d)), color=figures.INK, label="law: R50")
     ax.axvspan(1, 1.3, color=figures.FAINT, alpha=0.3)
     ax.axvline(5 / d**0.5, **PAPER, label="paper: 5/√d")
+    ticks(ax.xaxis, BUDGETS)
     ax.set(xlabel="budget R", xlim=(0.045, 1.3), title=f"d = {d}: 5/√d = {5 / d**0.5:.2f}")
-    ax.legend(loc="lower left", fontsize=8)
-
-
-def draw_plane(ax: Axes, d: int, attack: str, plane: pd.DataFrame, law: Transition) -> None:
-    """Draw robust accuracy by one attack over C0 and the budget at one dimension, with the law."""
-    picture = draw_map(ax, plane[plane["d"] == d], "c0", "budget", attack)
-    c0 = np.geomspace(1, 60, 60)
-    draw_edge(ax, c0, law.budget(c0, d), "law")
-    ax.set(xlabel="C0 = V√m", ylabel="budget R", title=f"d = {d}, {NAMES[attack]}")
-    ax.figure.colorbar(picture, ax=ax, label="robust accuracy")
-
-
-def draw_digits(ax: Axes, c0: float, table: pd.DataFrame, law: Transition) -> None:
-    """Draw what networks trained on digits within ``c0`` resist, by the three attacks, and the law on digits."""
-    draw_attacks(ax, table, "budget")
-    ax.axvline(float(law.budget(c0, 64)), color=figures.INK, label="law on digits")
-    ax.set(xlabel="budget R", xlim=(0.045, 0.8), title=f"digits, d = 64, C0 = {c0:g}")
     ax.legend(loc="lower left", fontsize=8)

@@ -12,7 +12,8 @@ from advnb.book import figures
 from advnb.book.movable import trials_page
 from advnb.experiments import load
 from advnb.papers.lazy.drawings import ticks
-from advnb.papers.lazy.transition import ALONG, Transition, cells, edges, fit_transition
+from advnb.papers.lazy.laws import Law
+from advnb.papers.lazy.transition import ALONG, EDGES, STORED, cells, edge_law, edges, surface
 
 PANELS = {
     "left": "Figure 4, left",
@@ -20,7 +21,7 @@ PANELS = {
     "elsewhere": "off both panels",
     "plane": "three dimensions",
 }
-"""The stored experiments ``lazy.figure_4_*`` and what the picture calls them; the law is fitted to the first two."""
+"""The panels and what the picture calls them; the law is fitted to all but the last, from d = 100 on."""
 
 START: dict[str, Any] = {"view": "d", "d": 196.0, "c0": 10.0}
 """What is shown first: R against the dimension, and the place of the ring on the law."""
@@ -33,18 +34,23 @@ HEADS = {"c0": "C0 allowed", "budget": "R", "worst": "robust accuracy", "raw": "
 
 def stored() -> pd.DataFrame:
     """Return all stored trials of the four experiments, as ``transition.cells``."""
-    return cells(**{panel: load(f"lazy.figure_4_{panel}") for panel in PANELS})
+    return pd.concat([surface(*map(load, STORED)), cells(plane=load("lazy.figure_4_plane"))], ignore_index=True)
 
 
-def law(trials: pd.DataFrame) -> Transition:
-    """Return the law fitted to both panels of Figure 4."""
-    return fit_transition(edges(trials[trials["panel"].isin(["left", "right"])]))
+def law(trials: pd.DataFrame) -> Law:
+    """Return the law of the page (``transition.edge_law``)."""
+    return edge_law(trials[trials["panel"].isin(list(EDGES))])
+
+
+def measured(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the thresholds of ``transition.edges`` that lie inside their grids."""
+    return edges(trials).dropna(subset=["c0", "budget"])
 
 
 def behind(trials: pd.DataFrame) -> list[tuple[dict[str, Any], pd.DataFrame]]:
-    """Return each threshold of ``edges`` as a dict with a ``name``, beside the trials that it was read from."""
+    """Return each threshold of :func:`measured` as a dict with a ``name``, beside the trials that it was read from."""
     found: list[tuple[dict[str, Any], pd.DataFrame]] = []
-    for row in edges(trials).to_dict("records"):
+    for row in measured(trials).to_dict("records"):
         point = {str(column): value for column, value in row.items()}
         along, by = ALONG.get(str(point["panel"]), ALONG["left"])
         same = trials[trials["panel"] == point["panel"]]
@@ -78,10 +84,11 @@ def pages() -> dict[str, str]:
     groups = behind(stored())
     return {
         f"transition.{panel}.html": trials_page(
-            f"lazy.figure_4_{panel}",
+            EDGES.get(panel, f"lazy.figure_4_{panel}"),
             {
                 point["name"]: (
-                    f"R50 = {point['budget']:.3g} at d = {point['d']}, C0 = {point['c0']:.3g}",
+                    f"R50 = {point['budget']:.3g} at d = {point['d']}, m = {point['m']}, C0 = {point['c0']:.3g}, "
+                    f"seed {point['seed']}",
                     part[SHOWN + RUN],
                 )
                 for point, part in groups
@@ -96,10 +103,10 @@ def pages() -> dict[str, str]:
 def draw_frame(ax: Axes) -> None:
     """Draw the picture as it starts, for those whose browser runs no scripts: thresholds and law over the dimension."""
     trials = stored()
-    fitted, points = law(trials), edges(trials)
+    fitted, points = law(trials), measured(trials)
     d = np.geomspace(20, 900, 100)
     for c0, style in ((5, ":"), (START["c0"], "-"), (20, "--")):
-        ax.plot(d, fitted.budget(c0, d), style, color=figures.INK, label=f"law, C0 = {c0:g}")
+        ax.plot(d, fitted.relative(c0, d), style, color=figures.INK, label=f"law, C0 = {c0:g}")
     for (panel, part), colour in zip(points.groupby("panel", sort=False), figures.CYCLE, strict=False):
         ax.plot(part["d"], part["budget"], "o", color=colour, markersize=4, label=PANELS[str(panel)])
     ax.set(xscale="log", yscale="log", xlabel="dimension d", ylabel="R50")
