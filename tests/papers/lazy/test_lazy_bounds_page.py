@@ -271,3 +271,12 @@ class TestPictures:
         assert len(m) == len(runs)
         assert (found > np.interp(np.log(m), np.log(curves["√log(m/γ)"][0]), curves["√log(m/γ)"][1])).all()
         assert mended.largest_projection(10) == pytest.approx(curves["√(2 log(m/γ))"][1][0])
+
+
+def test_what_is_said_of_one_size_is_what_its_bounds_say():
+    rows = pd.DataFrame({name: [] for name in ("d", "m", "c0")})
+    said = drawings.say_one_size(rows, 10**6, 10**15, 1.0)
+    assert said.endswith("too large to be measured") and "step (Th. 3.1)" in said.split("; ")[1]
+    printed_part = said.split("; ")[0]
+    shares = uniform.shares(10**6, 10**15, 1.0, 0.05)
+    assert all((words in printed_part) == (shares[name][0] < 1) for name, words in drawings.SHARES.items())

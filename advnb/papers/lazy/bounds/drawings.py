@@ -205,6 +205,20 @@ def worst_case(rows: pd.DataFrame, d: int, m: int, c0: float) -> dict[str, float
     }
 
 
+def say_one_size(rows: pd.DataFrame, d: int, m: int, c0: float) -> str:
+    """Say what :func:`draw_one_size` shows: which bounds say something, and what was measured."""
+    shares = uniform.shares(d, m, c0, GAMMA)
+    told = []
+    for which, look in ((0, "printed"), (1, "mended")):
+        names = [words for name, words in SHARES.items() if shares[name][which] < 1]
+        told.append(f"{look} bounds say something of {', '.join(names) if names else 'nothing'}")
+    found = worst_case(rows, d, m, c0)
+    if found is None:
+        return f"{'; '.join(told)}; too large to be measured"
+    measured = ", ".join(f"{words} {found[name]:.2g}" for name, words in SHARES.items())
+    return f"{'; '.join(told)}; measured: {measured}"
+
+
 def draw_one_size(ax: Axes, rows: pd.DataFrame, d: int, m: int, c0: float) -> None:
     """Draw every bound and the measured worst case at one size, on an axis where 1 means that nothing is said."""
     low, edge, high = 1e-3, 2e3, 3e3
