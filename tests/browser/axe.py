@@ -43,7 +43,7 @@ def script() -> str:
 
 def violations(page: probes.Visit, theme: str) -> list[str]:
     """What axe finds in an open page in a theme, one line a place."""
-    if not page("return window.axe"):
+    if not page("return !!window.axe"):
         page(script())
     probes.show(page, theme)
     probes.out_of_reach(page)  # which waits until the page's scripts have taken note of its width
