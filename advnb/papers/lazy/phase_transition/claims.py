@@ -135,7 +135,7 @@ def _ranges(*grids: pd.DataFrame) -> Measured:
     top = ceilings(ceiling).groupby(["budget", "d"])["ceiling"].mean().unstack("d").max(axis=1)
     first = float(top.index.to_numpy(float)[np.argmax(top.to_numpy() < 0.65)])
     return (
-        f"R50 and R5 lie between {about(least.min())} and {about(most.max())}; V50 is {about(radius.max())} at "
+        f"R50 and R5 lie between {about(least.min())} and {about(most.max())}; V50 is {about(radius.max(), 3)} at "
         f"m = {radius.idxmax()} and {about(radius.min())} at m = {radius.idxmin()}; from R = {about(first)} on, no "
         "classifier is robust on more than 65% of the images at any d"
     ), {"least": least.min(), "most": most.max(), "narrow": radius.max(), "wide": radius.min()}
