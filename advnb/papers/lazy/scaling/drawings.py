@@ -50,8 +50,8 @@ def draw_panels(axes: Sequence[Axes], rows: pd.DataFrame, by: str, names: Mappin
         _logarithmic(ax)
 
 
-def draw_crosses(axes: Sequence[Axes], rows: pd.DataFrame, label: str) -> None:
-    """Add means against d as crosses to the panels of :func:`draw_panels`, for data of another kind."""
+def draw_crosses(axes: Sequence[Axes], rows: pd.DataFrame, label: str | None = None) -> None:
+    """Add means against d as crosses to the panels of :func:`draw_panels`, for data or widths of another kind."""
     for ax, field in zip(axes, PANELS, strict=True):
         means = rows.groupby("d")[field].mean()
         ax.plot(means.index, means, "x", color=figures.COLOURS["measured"], label=label)
