@@ -49,6 +49,9 @@ def test_the_rows_of_each_figure(unit):
     assert set(five["m"]) == {1000, 10_000, 100_000} and set(five["radius"]) == {10}
     assert set(six["radius"]) == {10, 20, 30, 40} and set(six["m"]) == {1000} and six["reached"].all()
     assert set(five["reduction"]) == set(six["reduction"]) == {"sum"}
+    wide = scaling.all_widths(unit).query("m > 1000")
+    assert set(wide["m"]) == {10_000, 100_000} and wide["reached"].all() and set(wide["reduction"]) == {"sum"}
+    assert len(scaling.all_widths(unit)) == len(wide) + len(six)
     two = scaling.figure_2(load("lazy.figures_2_3", "laptop"))
     assert set(two["m"]) == set(five["m"]) and not two["bias"].any() and set(two["d"]) == set(D)
 
