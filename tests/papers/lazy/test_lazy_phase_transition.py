@@ -315,6 +315,8 @@ class TestDrawings:
         assert lines["law: R50"].get_xdata()[0] == pytest.approx(LAW.relative(10, 100))
         assert lines["paper: 5/√d"].get_xdata()[0] == pytest.approx(0.5)
         assert lines["ceiling of the images"].get_ydata() == pytest.approx([0.9])
+        said = drawings.say_dimension(100, both(8).query("panel == 'left'"), LAW)
+        assert said.endswith(f"the law has {float(LAW.relative(10, 100)):.2g}, the paper 5/√d = 0.5")
 
 
 def mean(ax, label):

@@ -15,7 +15,7 @@ from advnb.book import figures
 from advnb.papers.lazy.drawings import LOOKS, PAPER, draw_attacks, ticks
 from advnb.papers.lazy.laws import Law
 from advnb.papers.lazy.transition import FORMS, close, edges, fit_form, large
-from advnb.statistics import aggregate, thresholds
+from advnb.statistics import aggregate, crossing, thresholds
 
 BUDGETS = [0.05, 0.1, 0.2, 0.5, 1.0]
 """Where axes of budgets and radii have ticks: their grids are finer."""
@@ -183,6 +183,17 @@ def draw_collapse(ax: Axes, points: pd.DataFrame) -> None:
     ax.set(xscale="log", xlabel="budget / law, R / R*", ylabel="robust accuracy", xlim=(0.1, 6))
     ticks(ax.xaxis, [0.1, 0.2, 0.5, 1, 2, 5])
     ax.legend()
+
+
+def say_dimension(d: int, left: pd.DataFrame, law: Law) -> str:
+    """Say what :func:`draw_dimension` shows: where the robust accuracy falls to one half, and what was foreseen."""
+    worst = left[left["d"] == d].groupby("budget")["worst"].mean()
+    half = crossing(worst.index, worst, 0.5)
+    found = f"near budget {half:.2g}" if np.isfinite(half) else "nowhere in the budgets that were run"
+    return (
+        f"Robust accuracy against the strongest of three attacks falls to one half {found}; "
+        f"the law has {float(law.relative(10, d)):.2g}, the paper 5/√d = {5 / d**0.5:.2g}"
+    )
 
 
 def draw_dimension(ax: Axes, d: int, left: pd.DataFrame, ceiling: pd.DataFrame, law: Law) -> None:
