@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from advnb.experiments import load
-from advnb.papers.lazy.bounds import at, at_paper, drawings, measured, mended, printed, trials, uniform, worst_cases
+from advnb.papers.lazy.bounds import at, at_paper, drawings, measured, printed, trials, uniform, worst_cases
 from advnb.papers.lazy.bounds.claims import speaks_at_c0
 from advnb.papers.lazy.bounds.tables import C0, law
 from advnb.papers.lazy.repairs import drawings as repaired
@@ -263,14 +263,6 @@ class TestPictures:
         assert (curves["(4), mended proof"][1] < curves["(4)"][1]).all()
         for name in ("counted, δ = 0", "counted, δ = -x/2"):
             assert (curves[name][1] < 1.02 * curves["(4), mended proof"][1]).all()
-
-    def test_projections(self, ax, runs):
-        repaired.draw_projections(ax, runs)
-        curves = lines(ax)
-        m, found = curves["measured"]
-        assert len(m) == len(runs)
-        assert (found > np.interp(np.log(m), np.log(curves["√log(m/γ)"][0]), curves["√log(m/γ)"][1])).all()
-        assert mended.largest_projection(10) == pytest.approx(curves["√(2 log(m/γ))"][1][0])
 
 
 def test_what_is_said_of_one_size_is_what_its_bounds_say():

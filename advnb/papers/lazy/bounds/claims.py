@@ -35,7 +35,7 @@ def speaks_at_c0(speaks: pd.DataFrame) -> pd.Series:
     "one, however large",
     holds=lambda without, growth: without == 0 and growth <= 1.01,
     verdict="reproduced",
-    why="chaining over δ costs √log d where a count of sign patterns costs √log m; the proof is on this page",
+    why="chaining over δ costs a constant where a count of sign patterns costs √log m; the proof is on this page",
 )
 def _no_upper_width() -> Measured:
     steps = []

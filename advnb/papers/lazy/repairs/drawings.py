@@ -1,4 +1,4 @@
-"""The pictures of the page: the widths of the book's proof, what is chosen after the draw, flips, projections."""
+"""The pictures of the page: the widths of the book's proof, what is chosen after the draw, flips."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from advnb.book import figures
 from advnb.papers.lazy.bounds import mended, printed, uniform
 from advnb.papers.lazy.bounds.drawings import EXACT, MENDED, PAPER
-from advnb.papers.lazy.bounds.printed import GAMMA
 from advnb.papers.lazy.bounds.tables import C0
 
 
@@ -76,15 +75,4 @@ def draw_near(ax: Axes, table: pd.DataFrame) -> None:
     for of, label, look in ((printed, "(4)", figures.line("bound")), (mended, "(4), mended proof", MENDED)):
         ax.loglog(eps, [of.flip_probability_nearby(trial["d"], V, 0.5, e) for e in eps], label=label, **look)
     ax.set(xlabel="ε", title=f"x + δ against all within ε (V = {V:g})")
-    ax.legend()
-
-
-def draw_projections(ax: Axes, runs: pd.DataFrame) -> None:
-    """Draw the largest projection of a row on x in each trial, and the printed and the mended threshold."""
-    m = np.geomspace(10, 1e7, 40)
-    look = {"color": figures.COLOURS["measured"], "alpha": 0.5}
-    ax.semilogx(runs["m"], runs["projection"], ".", label="measured", **look)
-    ax.semilogx(m, np.sqrt(np.log(m / GAMMA)), label="√log(m/γ)", **PAPER)
-    ax.semilogx(m, np.sqrt(2 * np.log(m / GAMMA)), label="√(2 log(m/γ))", **figures.line("bound"))
-    ax.set(xlabel="width m", ylabel="largest |⟨x, w⟩| over units and points")
     ax.legend()
