@@ -57,7 +57,8 @@ class Report:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        attacks = self._shown().to_html(border=0, classes="advnb-table")
+        table = self._shown().to_html(border=0, classes="advnb-table")
+        attacks = f'<div class="advnb-scroll" role="region" tabindex="0" aria-label="attacks">{table}</div>'
         rows = "".join(
             f"<dt><strong>{name}</strong></dt><dd>{html.escape(f'{self._found(name)} {FLAGS[name].means}')} "
             f"<em>{html.escape(FLAGS[name].do)}</em></dd>"

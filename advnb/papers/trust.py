@@ -316,7 +316,8 @@ def raised(runs: pd.DataFrame) -> pd.DataFrame:
 
 def draw_matrix(ax: Axes, shares: pd.DataFrame) -> None:
     """Draw the table of :func:`raised`: the darker the more often; a frame where the fault aims at the flag."""
-    ax.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    ax.figure.colorbar(image, ax=ax, shrink=0.4, label="share of the networks")
     ax.set_xticks(range(len(shares.columns)), shares.columns, rotation=90)
     ax.set_yticks(range(len(shares)), shares.index)
     ax.grid(False)
