@@ -17,8 +17,9 @@ pytestmark = pytest.mark.browser
 
 RESULTS = Path(__file__).resolve().parents[2] / "book" / "results"
 WORDS = {"T", "accuracy", "beaten", "clean", "constant", "contraction", "convention", "cosine", "curvature", "d",
-         "data", "exact", "f", "gain", "gradient", "gradients", "length", "loss", "m", "measured", "minima", "optimizer",
-         "radius", "ratio", "relative", "slack", "spread", "steps", "strength", "training", "travelled", "variant"}  # fmt: skip
+         "data", "exact", "f", "gain", "gradient", "gradients", "length", "loss", "m", "measured", "minima",
+         "optimizer", "radius", "ratio", "relative", "slack", "spread", "steps", "strength", "training",
+         "travelled", "variant"}  # fmt: skip
 """Names of stored fields that are words of readers, or the papers' symbols that the text before a table explains."""
 PHONE_PIXELS = 9.0
 """The least size of text in a picture on a phone, in pixels."""
