@@ -22,7 +22,7 @@ from advnb.experiments import Experiment, Tolerance, unroll
 from advnb.papers.lazy.task import digit_pair
 from advnb.statistics import exponent
 
-PAGE = Page("lazy/deeper", title="Three layers", draft=True)
+PAGE = Page("lazy/deeper", title="Three layers")
 
 NETS = ("start", "lazy", "far")
 """The network before training, after few steps at a small rate, and after many at a large one."""

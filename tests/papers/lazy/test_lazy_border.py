@@ -9,13 +9,14 @@ import pandas as pd
 import pytest
 import torch
 from lazy_start import start
+from matplotlib.figure import Figure
 from scipy import integrate, stats
 from scipy.optimize import minimize
 
-from advnb.experiments import live
+from advnb.experiments import live, load
 from advnb.flip import minimal_flip
 from advnb.papers.lazy.ball import largest_movement
-from advnb.papers.lazy.border import claims, resist, threshold, trials
+from advnb.papers.lazy.border import claims, drawings, resist, threshold, trials
 
 
 class TestThresholds:
@@ -155,4 +156,33 @@ def test_the_trial():
 def test_where_half_of_the_points_are_held():
     rows = pd.DataFrame({"d": 25, "ratio": [0.4, 0.4, 0.6, 0.6], "held": [0.0, 0.0, 1.0, 1.0], "found": 0.5})
     assert claims.half(rows)[25] == pytest.approx(0.5)
-    assert claims.spread_of(rows)["mean"].tolist() == [0.5, 0.5]
+
+
+class TestDrawings:
+    def test_the_overview_has_all_kinds_and_marks_the_border(self):
+        rows = drawings.overview(*map(load, ("lazy.figures_5_6", "lazy.one_step", "lazy.worst_weights", "lazy.resist")))
+        assert set(rows["kind"]) == set(drawings.KINDS) and rows["length"].between(0, 1 + 1e-6).all()
+        assert (rows.loc[rows["kind"] == "start", "ratio"] == 0).all()
+        ax = Figure().subplots()
+        drawings.draw_overview(ax, rows)
+        assert [text.get_text() for text in ax.get_legend().texts] == ["border, proved bounds", *drawings.KINDS]
+        for line, kind in zip(ax.lines, drawings.KINDS, strict=False):
+            part = rows[(rows["kind"] == kind) & (rows["ratio"] <= drawings.SHOWN)]
+            assert np.allclose(line.get_ydata(), part["length"])
+
+    def test_the_share_held(self):
+        rows = claims.by_ratio(load("lazy.resist"))
+        ax = Figure().subplots()
+        drawings.draw_held(ax, rows)
+        assert len(ax.lines) == 2 * rows["d"].nunique()
+        assert np.allclose(ax.lines[0].get_ydata(), rows[rows["d"] == 25].groupby("ratio")["held"].mean())
+
+    def test_a_construction_beside_its_limit(self):
+        net, x = start(0, 30, 500)
+        built = resist.resisting(net, x, 0.7 * math.sqrt(30 / 500), resist.LEANS[0])
+        ax = Figure().subplots()
+        drawings.draw_construction(ax, 0.7, resist.LEANS[0], net, built, x)
+        found, _, limit = ax.lines[:3]
+        value = abs(float(built(x).detach())) / math.sqrt(30)
+        assert found.get_ydata()[0] == pytest.approx(value)
+        assert limit.get_ydata()[0] == pytest.approx(float(threshold.along_ray(0.7, resist.LEANS[0], 0.0)))

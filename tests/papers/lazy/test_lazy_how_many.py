@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 from lazy_start import start
+from matplotlib.figure import Figure
 from scipy.optimize import minimize
 
-from advnb.experiments import live
+from advnb.experiments import live, load
 from advnb.flip import minimal_flip
 from advnb.papers.lazy.ball import largest_movement
-from advnb.papers.lazy.how_many import claims, hide, trials
+from advnb.papers.lazy.how_many import claims, drawings, hide, trials
 
 F64 = torch.float64
 
@@ -98,3 +99,21 @@ class TestTrials:
         net, x = start(0, 5, 30)
         with pytest.raises(ValueError, match="steps"):
             trials.resist_by_ascent(net, x, 0.1, steps=0)
+
+
+class TestDrawings:
+    def test_what_is_needed(self):
+        table = load("lazy.hidden")
+        ax = Figure().subplots()
+        drawings.draw_needed(ax, table)
+        *curves, limit, border = ax.lines
+        assert len(curves) == table["m"].nunique() and limit.get_ydata()[0] == pytest.approx(hide.vanishing(1))
+        assert np.allclose(curves[0].get_ydata(), claims.needed(table).iloc[0]) and border.get_ydata()[0] == hide.ALL
+
+    def test_the_most_inputs_held(self):
+        table = load("lazy.many")
+        ax = Figure().subplots()
+        drawings.draw_most(ax, table)
+        names = [text.get_text() for text in ax.get_legend().texts]
+        assert names == ["sphere, d = 25", "sphere, d = 100", "MNIST, d = 25", "C₀² / d − 1"]
+        assert np.allclose(ax.lines[0].get_ydata(), claims.most(table).loc[25].dropna())
