@@ -1,11 +1,14 @@
 """The front page: cards that fail the build when their finding is gone, and the bar of the ledger."""
 
+import io
 import json
 from base64 import b64encode
+from types import SimpleNamespace
 
 import front
 import pandas as pd
 import pytest
+from PIL import Image
 
 from advnb.book.ledger import bar_html, totals
 
@@ -41,6 +44,21 @@ def test_a_figure_is_found_by_its_name(tmp_path):
     assert front.figure_named(notebook, "toy-walk") == (b"picture", "A walk.")
     with pytest.raises(ValueError, match=r"walks.ipynb has no figure called 'toy-run'"):
         front.figure_named(notebook, "toy-run")
+
+
+def test_a_figure_of_another_page_leads_there(tmp_path):
+    drawn = io.BytesIO()
+    Image.new("RGB", (600, 10)).save(drawn, "png")
+    about = {"mystnb": {"figure": {"name": "toy-walk"}, "image": {"alt": "A < B."}}}
+    cell = {"metadata": about, "outputs": [{"data": {"image/png": b64encode(drawn.getvalue()).decode()}}]}
+    (tmp_path / "book" / "toy").mkdir(parents=True)
+    (tmp_path / "book" / "toy" / "walks.ipynb").write_text(json.dumps({"cells": [cell]}))
+    metadata = {"book/toy/index": {}}
+    env = SimpleNamespace(srcdir=tmp_path, docname="book/toy/index", metadata=metadata, note_dependency=str)
+    image = front.thumbnail(SimpleNamespace(env=env), "toy/walks", "toy-walk")
+    assert 'href="walks.ipynb#toy-walk"' in image and 'src="../../_static/front/toy-walk.png"' in image
+    assert 'alt="A &lt; B."' in image and "--drawn: 300px" in image
+    assert list(metadata["book/toy/index"]["front"]) == ["toy-walk"]
 
 
 def test_the_parts_of_the_bar_lead_to_the_ledger_filtered():

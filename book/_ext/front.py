@@ -1,5 +1,7 @@
 """What the front page says in numbers: the totals of the ledger, and a card for the finding of each chapter.
 
+``{figure-of} lazy/border lazy-ratio`` shows a figure of another page, here that named ``lazy-ratio``, as it is stored there.
+
 All of it is read from ``book/results/claims`` and from the notebooks while the book is built, so that no number is typed
 in. ``{ledger-bar}`` is the bar of all claims by verdict. A card is
 
@@ -20,6 +22,7 @@ import base64
 import html
 import io
 import json
+import posixpath
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -100,25 +103,44 @@ class ChapterCard(SphinxDirective):
         _depend(self)
         try:
             claim = claim_named(ledger(), self.arguments[0], self.options["verdict"])
-            name, page = self.options["figure"], self.options.get("on", claim["page"])
-            notebook = Path(self.env.srcdir) / "book" / f"{page}.ipynb"
-            self.env.note_dependency(str(notebook))
-            picture, alt = figure_named(notebook, name)
+            image = thumbnail(self, self.options.get("on", claim["page"]), self.options["figure"])
         except (KeyError, OSError, ValueError) as error:
             raise self.error(f"a card of the front page: {error}") from error
-        self.env.metadata[self.env.docname].setdefault(FOLDER, {})[name] = base64.b64encode(picture).decode()  # type: ignore[call-overload]
-        root = "../" * self.env.docname.count("/")
-        drawn = Image.open(io.BytesIO(picture)).width // 2  # notebooks draw at twice the width that they show
-        image = (
-            f'<a class="advnb-thumbnail" href="{page}.ipynb#{name}"><img style="--drawn: {drawn}px" '
-            f'src="{root}_static/{FOLDER}/{name}.png" alt="{html.escape(alt)}"></a>'
-        )
         card = nodes.container(classes=["advnb-finding"])
         words = nodes.container(classes=["words"])
         self.state.nested_parse(self.content, self.content_offset, words)
         words += nodes.raw("", told(claim), format="html")
         card += [nodes.raw("", image, format="html"), words]
         return [card]
+
+
+class FigureOf(SphinxDirective):
+    """A figure of another page, PAGE and NAME, that leads to where it stands."""
+
+    required_arguments = 2
+
+    def run(self) -> list[nodes.Node]:
+        """Return the figure; the picture is written by ``write_figures``."""
+        try:
+            image = thumbnail(self, *self.arguments)
+        except (KeyError, OSError, ValueError) as error:
+            raise self.error(f"a figure of another page: {error}") from error
+        return [nodes.raw("", f'<p class="advnb-figure-of">{image}</p>', format="html")]
+
+
+def thumbnail(directive: SphinxDirective, page: str, name: str) -> str:
+    """Return a link around the picture ``name`` of the notebook ``page`` of the book, and keep the picture for later."""
+    env = directive.env
+    notebook = Path(env.srcdir) / "book" / f"{page}.ipynb"
+    env.note_dependency(str(notebook))
+    picture, alt = figure_named(notebook, name)
+    env.metadata[env.docname].setdefault(FOLDER, {})[name] = base64.b64encode(picture).decode()  # type: ignore[call-overload]
+    drawn = Image.open(io.BytesIO(picture)).width // 2  # notebooks draw at twice the width that they show
+    there = posixpath.relpath(f"book/{page}.ipynb", posixpath.dirname(env.docname))
+    return (
+        f'<a class="advnb-thumbnail" href="{there}#{name}"><img style="--drawn: {drawn}px" '
+        f'src="{"../" * env.docname.count("/")}_static/{FOLDER}/{name}.png" alt="{html.escape(alt)}"></a>'
+    )
 
 
 def _depend(directive: SphinxDirective) -> None:
@@ -143,5 +165,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register with Sphinx."""
     app.add_directive("ledger-bar", LedgerBar)
     app.add_directive("chapter-card", ChapterCard)
+    app.add_directive("figure-of", FigureOf)
     app.connect("build-finished", write_figures)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -199,7 +199,7 @@ def _right_25(longer: pd.DataFrame, *others: pd.DataFrame) -> Measured:
     )
     top = ceilings(ceiling).query("d == 784 and budget == 0.2")["ceiling"].mean()
     return (
-        f"after 30 epochs on 500 images {over_seeds(short, 'worst')} from 25/√m to 29/√m; longer, "
+        f"after 30 epochs on 500 images {over_seeds(short, 'worst', 3)} from 25/√m to 29/√m; longer, "
         f"{said}; the images would allow {about(top)}"
     ), {
         "short": short["worst"].mean(),
