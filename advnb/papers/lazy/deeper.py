@@ -188,4 +188,7 @@ def draw_lengths(ax: Axes, rows: pd.DataFrame) -> None:
     dims = np.array([25.0, 784.0])
     ax.semilogx(dims, np.sqrt(dims), **(figures.line("paper") | {"marker": ""}))
     ax.set(xlabel="dimension d", ylabel="flip times √d, in ‖x‖", ylim=(0, 12))
+    seen = sorted(rows["d"].unique())
+    ax.set_xticks(seen, [f"{d}" for d in seen])
+    ax.minorticks_off()
     ax.legend()
