@@ -38,7 +38,10 @@ from advnb import checks
 from advnb.experiments.read import load, results_folder
 from advnb.experiments.store import plain
 
-__all__ = ["VERDICTS", "Claim", "Finding", "Group", "Measured", "Page", "Verdicts"]
+__all__ = ["MOVED", "VERDICTS", "Claim", "Finding", "Group", "Measured", "Page", "Verdicts"]
+
+MOVED = "; the condition, once set beside its result, was rewritten from the sentence after the run"
+"""What the ``why`` of such a claim ends in."""
 
 VERDICTS = ("reproduced", "reproduced in part", "not reproduced", "vacuous here", "not run")
 """All verdicts there are; "vacuous here" is a bound that says nothing at any size that can be run."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from advnb.book.claims import Page
+from advnb.book.claims import MOVED, Page
 from advnb.book.rounding import about, at_least, at_most
 from advnb.papers.lazy.bounds import printed, uniform
 from advnb.papers.lazy.bounds.printed import GAMMA
@@ -18,9 +18,6 @@ from advnb.statistics import exponent
 PAGE = Page("lazy/bounds", title="Bounds")
 
 Measured = tuple[str, dict[str, Any]]
-
-MOVED = "; the condition, once set beside its result, was rewritten from the sentence after the run"
-"""What a claim says whose condition was moved."""
 
 
 def speaks_at_c0(speaks: pd.DataFrame) -> pd.Series:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from scipy import stats
 
-from advnb.book.claims import Page
+from advnb.book.claims import MOVED, Page
 from advnb.book.rounding import about, at_most, interval
 from advnb.papers.lazy.flips import by_radius, exponents, tally
 
@@ -63,7 +63,7 @@ def _exit(unit: pd.DataFrame, pixels: pd.DataFrame, long: pd.DataFrame) -> Measu
     holds=lambda below, radii_above: 0.5 < below < 1 and radii_above == [10],
     verdict="reproduced in part",
     why="most, not each; those above are all at C0 = 10, most of them with unit rows, for which training has only just "
-    "begun there",
+    "begun there" + MOVED,
 )
 def _test_error(unit: pd.DataFrame, pixels: pd.DataFrame) -> Measured:
     rows = trained(unit, pixels)
@@ -155,7 +155,7 @@ def _biases(runs: pd.DataFrame) -> Measured:
     evidence=(UNIT, PIXELS),
     holds=lambda lowest: lowest > 0.95,
     verdict="reproduced",
-    why="it changes no mean by a twentieth, as few images are wrong",
+    why="it changes no mean by a twentieth, as few images are wrong" + MOVED,
 )
 def _zeros(unit: pd.DataFrame, pixels: pd.DataFrame) -> Measured:
     rows = trained(unit, pixels)
@@ -219,7 +219,8 @@ def _gaussian(runs: pd.DataFrame) -> Measured:
     evidence=(UNIT, PIXELS),
     holds=lambda unit, pixels: max(unit, pixels) < 0.9 * 0.045,
     verdict="not reproduced",
-    why="a tenth of it for unit rows, with which Figure 7 stands, and two thirds of it for pixels; 0.0045 would fit",
+    why="a tenth of it for unit rows, with which Figure 7 stands, and two thirds of it for pixels; 0.0045 would fit"
+    + MOVED,
 )
 def _figure_7_eta(unit: pd.DataFrame, pixels: pd.DataFrame) -> Measured:
     at_784 = (

@@ -10,10 +10,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from advnb.book.claims import Page
+from advnb.book.claims import MOVED, Page
 from advnb.book.rounding import about, at_least, at_most
 from advnb.papers.lazy.bounds import mended, printed, uniform
-from advnb.papers.lazy.bounds.claims import MOVED, speaks_at_c0
+from advnb.papers.lazy.bounds.claims import speaks_at_c0
 from advnb.papers.lazy.bounds.printed import GAMMA
 from advnb.papers.lazy.bounds.tables import C0, at, at_paper, worst_cases
 from advnb.statistics import wilson

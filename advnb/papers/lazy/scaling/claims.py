@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from advnb.book.claims import Page
+from advnb.book.claims import MOVED, Page
 from advnb.book.rounding import about, at_least, at_most
 from advnb.papers.lazy.bounds.printed import GAMMA, gradient_simple, value_simple
 from advnb.papers.lazy.flips import by_radius, exponents
@@ -70,7 +70,8 @@ PAGE.claim(
     evidence=UNIT,
     holds=lambda every, low, high, large: abs(large - 0.5) < 0.05 and high < 0.5,
     verdict="reproduced in part",
-    why="from d = 100 on; it is √(d/2) at the start and grows by what the weights have moved, which is felt at small d",
+    why="from d = 100 on; it is √(d/2) at the start and grows by what the weights have moved, which is felt at small d"
+    + MOVED,
 )(partial(_exponents, figure_5, "gradient"))
 
 PAGE.claim(
@@ -79,7 +80,7 @@ PAGE.claim(
     evidence=UNIT,
     holds=lambda every, low, high, large: abs(large + 1) < 0.05 and low > -1,
     verdict="reproduced in part",
-    why="η is the step over the gradient, so its exponent is the difference of the other two; the same rule",
+    why="η is the step over the gradient, so its exponent is the difference of the other two; the same rule" + MOVED,
 )(partial(_exponents, figure_5, "eta"))
 
 
@@ -194,7 +195,7 @@ def _tight(runs: pd.DataFrame) -> Measured:
     evidence=PIXELS,
     holds=lambda low, per_length: low > -0.95 and abs(per_length + 1) < 0.15,
     verdict="not reproduced",
-    why="η has the units of x squared over those of f: it is η/‖x‖ that goes roughly as 1/d, at large d",
+    why="η has the units of x squared over those of f: it is η/‖x‖ that goes roughly as 1/d, at large d" + MOVED,
 )
 def _figure_2_eta(runs: pd.DataFrame) -> Measured:
     rows = figure_2(runs).assign(per_length=lambda rows: rows["eta"] / rows["length"])
@@ -224,7 +225,7 @@ PAGE.claim(
     evidence=PIXELS,
     holds=lambda every, low, high, large: abs(large - 0.5) < 0.05 and high < 0.5,
     verdict="reproduced in part",
-    why="as for unit rows: from d = 100 on; the movement adds to it at small d",
+    why="as for unit rows: from d = 100 on; the movement adds to it at small d" + MOVED,
 )(partial(_exponents, figure_2, "gradient"))
 
 
