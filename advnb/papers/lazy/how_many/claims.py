@@ -100,8 +100,8 @@ def energy(stored: pd.DataFrame) -> tuple[str, Numbers]:
     evidence="lazy.many",
     holds=lambda none, one: none < 0.5 and one >= 0.5,
     verdict="reproduced in part",
-    why="at this ratio, in 25 and 100 dimensions: a search that finds nothing proves nothing, and the proof on the page "
-    "on the border is one for m and d to infinity; at C0 = √d the same search does find such weights",
+    why="at this ratio, in 25 and 100 dimensions: a search that finds nothing proves nothing, and the proof on the "
+    "page on the border is one for m and d to infinity; at C0 = √d the same search does find such weights",
 )
 def none_(stored: pd.DataFrame) -> tuple[str, Numbers]:
     """Give the most inputs held at 0.36 sqrt(d) and at sqrt(d), in 100 dimensions."""
