@@ -58,7 +58,8 @@ class Report:
 
     def _repr_html_(self) -> str:
         table = self._shown().to_html(border=0, classes="advnb-table")
-        attacks = f'<div class="advnb-scroll" role="region" tabindex="0" aria-label="attacks">{table}</div>'
+        name = html.escape(f"attacks; {self._verdict()}")
+        attacks = f'<div class="advnb-scroll" role="region" tabindex="0" aria-label="{name}">{table}</div>'
         rows = "".join(
             f"<dt><strong>{name}</strong></dt><dd>{html.escape(f'{self._found(name)} {FLAGS[name].means}')} "
             f"<em>{html.escape(FLAGS[name].do)}</em></dd>"
@@ -76,7 +77,8 @@ class Report:
         return f"{FLAGS[name].measured} is {value:.3g} (limit {FLAGS[name].limit:g})."
 
     def _shown(self) -> pd.DataFrame:
-        return self.attacks.map(lambda value: f"{value:.3g}" if value == value else "")
+        shown = self.attacks.rename(columns={"fosc": "FOSC"})
+        return shown.map(lambda value: f"{value:.3g}" if value == value else "")
 
 
 def checks_table(measured: Mapping[str, float]) -> pd.DataFrame:
