@@ -19,6 +19,7 @@ from advnb.book.claims import Numbers, Page
 from advnb.book.rounding import about, interval
 from advnb.data import Split
 from advnb.experiments import Experiment, Tolerance, unroll
+from advnb.papers.lazy.drawings import ticks
 from advnb.papers.lazy.task import digit_pair
 from advnb.statistics import exponent
 
@@ -180,7 +181,7 @@ def three_layers_far(stored: pd.DataFrame) -> tuple[str, Numbers]:
 
 
 def draw_lengths(ax: Axes, rows: pd.DataFrame) -> None:
-    """Draw the median flip times sqrt(d) against d for each network, a bar up to the 0.9 quantile; from ``by_net``."""
+    """Draw the median flip times sqrt(d) against d for each network, its 0.9 quantile dotted; from ``by_net``."""
     for k, name in enumerate(NETS):
         part = rows[rows["net"] == name].groupby("d")[["length", "length_nine"]].mean()
         ax.semilogx(part.index, part["length"], "o-", color=figures.CYCLE[k], label=name)
@@ -188,7 +189,5 @@ def draw_lengths(ax: Axes, rows: pd.DataFrame) -> None:
     dims = np.array([25.0, 784.0])
     ax.semilogx(dims, np.sqrt(dims), **(figures.line("paper") | {"marker": ""}))
     ax.set(xlabel="dimension d", ylabel="flip times √d, in ‖x‖", ylim=(0, 12))
-    seen = sorted(rows["d"].unique())
-    ax.set_xticks(seen, [f"{d}" for d in seen])
-    ax.minorticks_off()
+    ticks(ax.xaxis, sorted(rows["d"].unique()))
     ax.legend()

@@ -33,10 +33,10 @@ def half(rows: pd.DataFrame) -> pd.Series:
     says="(not in the paper) for C0 < 0.46 √d and large m and d every W in the ball is flipped by one step downhill "
     "shorter than ‖x‖",
     evidence="lazy.resist",
-    holds=lambda below, large: below <= 0.1 and large >= 10,
+    holds=lambda below, seeds: below <= 0.1 and seeds >= 10,
     verdict="reproduced",
     why="proved on this page for m → ∞, then d → ∞; weights built against it that hold one x in ten at d = 400 would "
-    "refute it",
+    "refute it. There only constructions were tried",
 )
 def below(stored: pd.DataFrame) -> tuple[str, Numbers]:
     """Give the share of x at which weights below the border were found to resist, at the largest d and the smallest."""
@@ -48,7 +48,7 @@ def below(stored: pd.DataFrame) -> tuple[str, Numbers]:
     text = f"weights within C0 < {about(low)} √d that no step shorter than ‖x‖ flips were found in " + ", ".join(
         f"{about(100 * held.mean(), 1)}% of tries at d = {d}" for d, held in shares.items()
     )
-    return text, {"below": shares[largest].mean(), "large": stored["seed"].nunique()}
+    return text, {"below": shares[largest].mean(), "seeds": stored["seed"].nunique()}
 
 
 @PAGE.claim(
