@@ -21,6 +21,9 @@ export PYDEVD_DISABLE_FILE_VALIDATION := 1
 # Threads that wait for each other shall sleep: they spin otherwise, and beside other work a small network takes many times as long.
 export OMP_WAIT_POLICY ?= PASSIVE
 
+# As many processes as there are cores, at most eight, with one thread each: together they would only wait for each other.
+PYTEST := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n logical --maxprocesses=8
+
 help: ## List these commands
 	@echo "The First-Order Adversary: three papers on adversarial training, run again."
 	@echo
@@ -45,14 +48,14 @@ book: $(READY) ## Build the book and open it in a browser
 test: $(READY) ## Test everything: module, notebooks, and the built book in a browser
 	@$(BIN)/python tests/browser/chrome.py
 	@$(BIN)/python tests/tree.py remember
-	$(BIN)/python -m pytest -m "not browser"
-	$(BIN)/python -m pytest book
+	$(PYTEST) --dist=loadfile --no-loadscope-reorder -m "not browser" --ignore=tests/benchmarks book tests
+	$(BIN)/python -m pytest tests/benchmarks
 	CI=1 $(MAKE) --no-print-directory book
-	ADVNB_BOOK=$(dir $(PAGE)) $(BIN)/python -m pytest -rfE -m browser tests/browser
+	ADVNB_BOOK=$(dir $(PAGE)) $(PYTEST) --dist=worksteal -rfE -m browser tests/browser
 	@$(BIN)/python tests/tree.py compare
 
 check: $(READY) ## Run the tests that need no browser and no notebook
-	$(BIN)/python -m pytest -m "not browser and not slow"
+	$(PYTEST) --dist=loadfile -m "not browser and not slow" --ignore=tests/benchmarks
 
 portable: $(READY) ## Test all of it under other processors and numbers of threads (SETTINGS=..., hours)
 	$(BIN)/python tests/portable.py $(SETTINGS) $(if $(STEPS),--steps $(STEPS))

@@ -5,7 +5,8 @@ to the pictures in the browser, so the built book needs no kernel to show them. 
 computes any value in a range through the same drawing function.
 
 The pictures are small PNGs (128 colours) inside HTML widgets, because an ``<img>`` there carries a size and
-an alt text of its own and an Image widget does not. Keep to about 40 pictures a page.
+an alt text of its own and an Image widget does not. Keep to about 40 pictures a page. What a kernel draws on demand
+is not stored: it comes in all its colours, a third sooner.
 """
 
 from __future__ import annotations
@@ -19,19 +20,14 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral, Real
-from typing import Any
-
-import ipywidgets as widgets
-import matplotlib as mpl
-import numpy as np
-from ipywidgets.widgets.widget_string import HTMLStyle
-from matplotlib import pyplot as plt
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from PIL import Image
+from typing import TYPE_CHECKING, Any
 
 from advnb import checks
 from advnb.book import figures
+
+if TYPE_CHECKING:  # imported where they are used: together half a second, and who imports this has not drawn yet
+    import ipywidgets as widgets
+    from matplotlib.figure import Figure
 
 __all__ = ["explore", "render"]
 
@@ -47,7 +43,7 @@ COLOURS = 128
 PLAY_INTERVAL = 500  # milliseconds a picture
 
 Params = dict[str, Any]
-Draw = Callable[..., Figure | None]
+Draw = Callable[..., Any]
 
 
 def explore(
@@ -92,6 +88,8 @@ def explore(
     Raises ``ValueError`` for unknown names or values, empty choices or too many pictures, before anything is
     drawn, and ``RuntimeError`` naming the parameter values if ``draw`` or ``alt`` fails.
     """
+    import ipywidgets as widgets
+
     spec = _Spec(draw, choices, alt, dict(labels or {}), dict(formats or {}), size)
     spec.check(play, live)
     first = spec.first(start)
@@ -169,13 +167,13 @@ class _Spec:
             return self.formats[name](value)
         return f"{value:g}" if _is_number(value) else str(value)
 
-    def picture(self, params: Params) -> str:
+    def picture(self, params: Params, *, small: bool = True) -> str:
         """Draw one picture, as an ``<img>`` with its alt text and size; raises if ``draw`` or ``alt`` fails."""
         said = ", ".join(f"{self.label(name)} {self.text(name, value)}" for name, value in params.items())
         inches = figures.size(self.size) if isinstance(self.size, str) else self.size
         doing = "draw"
         try:
-            png = render(self.draw, params, inches)
+            png = render(self.draw, params, inches, small=small)
             doing = "alt"
             seen = self.alt if isinstance(self.alt, str) else self.alt(**params)
         except Exception as error:
@@ -188,11 +186,19 @@ class _Spec:
         )
 
 
-def render(draw: Draw, params: Params, inches: tuple[float, float]) -> bytes:
+def render(draw: Draw, params: Params, inches: tuple[float, float], *, small: bool = True) -> bytes:
     """Call ``draw`` in the book's style and return a PNG of 128 colours, the same bytes every time.
 
+    With ``small=False`` it has all its colours and three times the bytes, and is there a third sooner.
     Raises ``TypeError`` if ``draw`` neither takes ``ax`` nor returns a Figure.
     """
+    import matplotlib as mpl
+    import numpy as np
+    from matplotlib import pyplot as plt
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from PIL import Image
+
     with figures.style(), mpl.rc_context({"figure.figsize": inches}):
         figure: Figure | None
         if "ax" in inspect.signature(draw).parameters:
@@ -208,7 +214,10 @@ def render(draw: Draw, params: Params, inches: tuple[float, float]) -> bytes:
         pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
         plt.close(figure)
     buffer = io.BytesIO()
-    pixels.quantize(COLOURS, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    if small:
+        pixels.quantize(COLOURS, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    else:
+        pixels.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
 
@@ -236,6 +245,8 @@ def _check_range(name: str, bounds: Any) -> None:
 
 def _control(spec: _Spec, name: str, index: int) -> widgets.DOMWidget:
     """Buttons for a few values, else a slider for numbers and a menu for the rest; all share ``index``."""
+    import ipywidgets as widgets
+
     values = spec.choices[name]
     texts = [spec.text(name, value) for value in values]
     longest = max(len(spec.label(other)) for other in spec.choices)
@@ -256,6 +267,8 @@ def _control(spec: _Spec, name: str, index: int) -> widgets.DOMWidget:
 
 def _row(control: widgets.DOMWidget, play: bool) -> widgets.Widget:
     """The control, with a play button before it if asked."""
+    import ipywidgets as widgets
+
     if not play:
         return control
     last = len(control.options) - 1
@@ -266,6 +279,9 @@ def _row(control: widgets.DOMWidget, play: bool) -> widgets.Widget:
 
 def _pictures(spec: _Spec, controls: Mapping[str, widgets.DOMWidget], first: Mapping[str, int]) -> widgets.Widget:
     """Every picture, in Stacks nested in the order of the parameters, each linked to its control."""
+    import ipywidgets as widgets
+    from ipywidgets.widgets.widget_string import HTMLStyle
+
     names = list(spec.choices)
     look = {"layout": widgets.Layout(margin="0"), "style": HTMLStyle()}
     combinations = itertools.product(*spec.choices.values())
@@ -288,6 +304,8 @@ def _live(
     live: Mapping[str, tuple[float, float]],
 ) -> list[widgets.Widget]:
     """The picture that takes the place of the stored ones once an input is moved, and the row of inputs."""
+    import ipywidgets as widgets
+
     inputs = {name: _live_input(spec, name, *bounds, controls.get(name)) for name, bounds in live.items()}
     picture = widgets.HTML(layout=widgets.Layout(display="none"))
 
@@ -295,7 +313,7 @@ def _live(
         params = {name: spec.choices[name][control.index] for name, control in controls.items()}
         params |= {name: control.value for name, control in inputs.items()}
         try:
-            picture.value = spec.picture(params)
+            picture.value = spec.picture(params, small=False)
         except RuntimeError as error:  # a callback's exception would vanish into the kernel's log
             picture.value = f'<p role="alert">{html.escape(str(error))}</p>'
         stored.layout.display, picture.layout.display = "none", None
@@ -321,6 +339,8 @@ def _live_input(
     spec: _Spec, name: str, low: float, high: float, control: widgets.DOMWidget | None
 ) -> widgets.DOMWidget:
     """A slider from ``low`` to ``high``, at the parameter's first value or in the middle."""
+    import ipywidgets as widgets
+
     value = (low + high) / 2 if control is None else min(max(spec.choices[name][control.index], low), high)
     options: dict[str, Any] = {
         "min": low,
@@ -344,5 +364,4 @@ def _call(params: Params) -> str:
 
 
 def _png_size(png: bytes) -> tuple[int, int]:
-    with Image.open(io.BytesIO(png)) as image:
-        return image.size
+    return int.from_bytes(png[16:20]), int.from_bytes(png[20:24])  # its header begins with them

@@ -27,20 +27,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
-import pandas as pd
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.text import Text
 
 from advnb import checks
 from advnb.experiments.read import label
+
+if TYPE_CHECKING:  # imported where they are used, as in explore
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+    from matplotlib.text import Text
 
 __all__ = ["Table", "beside", "line", "provenance", "show_images", "size", "style", "table", "use"]
 
@@ -89,6 +88,8 @@ SMALLEST = 8.0
 @contextmanager
 def style() -> Iterator[None]:
     """Apply the book's look inside a ``with`` block, and restore the caller's settings after it."""
+    import matplotlib as mpl
+
     with mpl.rc_context(fname=STYLE):
         yield
 
@@ -98,6 +99,8 @@ def use() -> None:
 
     In IPython it also asks for pictures at twice the resolution, sized so that they stay sharp on phones.
     """
+    from matplotlib import pyplot as plt
+
     plt.style.use(STYLE)
     try:
         from IPython import get_ipython
@@ -131,6 +134,9 @@ def provenance(where: Axes | Figure, text: str) -> Text:
     """
     if not text.strip():
         raise ValueError("text must say where the numbers come from (scale, seeds, device, date); got ''")
+    from matplotlib.axes import Axes
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     look: dict[str, Any] = {"fontsize": SMALLEST, "color": FAINT}
     if isinstance(where, Axes):
         look |= {"xycoords": "axes fraction", "textcoords": "offset points", "rotation": 90}
@@ -235,6 +241,8 @@ def table(
     ``digits`` significant digits. In the built book a click on a heading of a ``sortable`` table sorts by that
     column. Raises ``TypeError`` if ``frame`` is not a DataFrame, and ``ValueError`` if ``heads`` names nothing in it.
     """
+    import pandas as pd
+
     if not isinstance(frame, pd.DataFrame):
         raise TypeError(f"frame must be a pandas DataFrame; got {type(frame).__name__}")
     if heads:
@@ -264,6 +272,8 @@ def beside(
 
     ``by`` has the columns to group by with their heads, ``columns`` the heads with (column, aggregation).
     """
+    import pandas as pd
+
     parts = {"stored": stored, "live": live}
     both = {f"{name}: {label(part)}": part.groupby(list(by)).agg(**columns) for name, part in parts.items()}
     return table(pd.concat(both, axis=1), caption=caption, heads=by)

@@ -209,6 +209,17 @@ def test_a_kernel_draws_any_value_in_place_of_the_stored_picture():
     assert np.asarray(png(picture.value)).std() > 0
 
 
+def test_a_kernel_spends_no_time_on_making_its_picture_small():
+    """Its colours are those of the stored picture before these were reduced to a palette."""
+    box = quick(draw, CHOICES, live={"eps": (0.0, 1.0)})
+    (slider,), picture = live_row(box)
+    slider.value = 0.1
+    stored, drawn = png(shown(quick(draw, CHOICES, start={"eps": 0.1}))), png(picture.value)
+    assert (stored.mode, drawn.mode) == ("P", "RGB") and stored.size == drawn.size
+    assert len(png_bytes(picture.value)) < 100_000
+    assert stored.tobytes() == drawn.quantize(128, dither=Image.Dither.NONE).tobytes()
+
+
 def test_a_live_picture_follows_every_control():
     box = quick(draw, CHOICES, live={"eps": (0.0, 1.0)})
     (slider,), picture = live_row(box)
