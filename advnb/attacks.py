@@ -282,6 +282,8 @@ def cw(
 
 def _network_gradient(model: nn.Module, y: Tensor, loss: Loss, start: Tensor, stops: bool) -> Gradient:
     """Return what :func:`ascend` asks for; where examples may stop, no row depends on which others still move."""
+    if (along := _along_path(model, y, loss, TILE if stops else 1)) is not None:
+        return along
     whole = start.detach().clone() if stops and any(part.training for part in model.modules()) else None
 
     def gradient(points: Tensor, rows: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -296,6 +298,21 @@ def _network_gradient(model: nn.Module, y: Tensor, loss: Loss, start: Tensor, st
             points, targets = points[filled], targets[filled]
         value, grad, _ = gradients.loss_and_gradient(model, points, targets, loss)
         return value[:n], grad[:n]
+
+    return gradient
+
+
+def _along_path(model: nn.Module, y: Tensor, loss: Loss, tile: int) -> Gradient | None:
+    """Return the gradient by a model that knows its own along a path, such as a :class:`TwoLayer`; None if not."""
+    offer = None if torch.is_autocast_enabled(y.device.type) else getattr(model, "along_path", None)
+    at = offer(tile=tile) if callable(offer) else None
+    if at is None:
+        return None
+
+    def gradient(points: Tensor, rows: Tensor | None) -> tuple[Tensor, Tensor]:
+        output, slope = at(points, rows)
+        value, push, _ = gradients.loss_and_gradient(nn.Identity(), output, y if rows is None else y[rows], loss)
+        return value, push.view(-1, *[1] * (slope.ndim - 1)) * slope
 
     return gradient
 

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from advnb import checks
+from advnb.incremental import AlongPath
 
 __all__ = [
     "Activation", "Init", "Normalisation", "Normalise", "TwoLayer", "WideBlock", "cifar_cnn", "digits_cnn",
@@ -109,6 +110,20 @@ class TwoLayer(nn.Module):
     def input_gradient(self, x: Tensor) -> Tensor:
         """Return the gradient of f in x: m^{-1/2} sum_s a_s sigma'(h_s) w_s, shape (n, d)."""
         return self.value_and_gradient(x)[1]
+
+    def along_path(self, *, tile: int = 1) -> AlongPath | None:
+        """Return a function like :meth:`value_and_gradient` for the points of a path, for as long as weights stand.
+
+        It takes ``(points, rows)``, see :class:`advnb.incremental.AlongPath`. An attack asks its model for this, which
+        any module may offer that has one output (n,). None where it would not be this network: with softplus, in a
+        subclass, and where hooks look on.
+        """
+        hooks = (self._forward_hooks, self._forward_pre_hooks, self._backward_hooks, self._backward_pre_hooks)
+        if self.activation != "relu" or type(self) is not TwoLayer or any(hooks):
+            return None
+        bias = None if self.hidden_bias is None else self.hidden_bias.detach()
+        constant = None if self.top_bias is None else self.top_bias.detach()
+        return AlongPath(self.weight.detach(), self.signs / self.m**0.5, bias, constant, tile=tile)
 
     @torch.no_grad()
     def hessian(self, x: Tensor) -> Tensor:
