@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -90,7 +91,9 @@ def ascend(
     size = step_size if callable(step_size) else (lambda k: step_size)
     move = ball.ascent if direction == "steepest" else (lambda grad: grad)
     measure = gap or (lambda grad, point, x, start: ball.gap(grad, point, x))
-    batch = _Batch(x.detach(), start.detach(), steps, trace)
+    reading_is_free = x.device.type == "cpu"
+    kind = _Batch if reading_is_free or fosc_below is None else _Carried
+    batch = kind(x.detach(), start.detach(), steps, trace)
     for k in range(steps + bool(batch.seen)):
         loss, grad = (part.detach() for part in gradient(batch.point, batch.moving))
         watched = batch.seen or fosc_below is not None
@@ -103,7 +106,7 @@ def ascend(
             grad = batch.rest(k, fosc <= fosc_below, grad)
             if len(grad) == 0:
                 break
-        batch.point = ball.project(batch.point + size(k) * move(grad), batch.x)
+        batch.advance(ball.project(batch.point + size(k) * move(grad), batch.x))
     return batch.finish()
 
 
@@ -134,13 +137,8 @@ class _Batch:
 
     def remember(self, grad: Tensor, *, first: bool) -> None:
         """Add up checksums: a NaN is known of at the end, without a wait for the device at each step."""
-        if first and (flat := int((grad == 0).flatten(1).all(1).sum())):
-            warnings.warn(
-                f"the gradient is exactly zero at the start for {flat} of {len(grad)} examples, which the attack "
-                "cannot move: the loss has saturated or the network is flat there. Try loss='margin' or float64",
-                ZeroGradientWarning,
-                stacklevel=4,
-            )
+        if first:
+            checks.look((grad == 0).flatten(1).all(1).sum(), partial(_warn_of_flat, len(grad)))
         self._checksum[self.rows] += gradients.checksum(grad)
 
     def rest(self, k: int, done: Tensor, grad: Tensor) -> Tensor:
@@ -155,6 +153,10 @@ class _Batch:
         self.rows, self.point, self.x, self.start = (part[keep] for part in (rows, self.point, self.x, self.start))
         return grad[keep]
 
+    def advance(self, point: Tensor) -> None:
+        """Move on to ``point``."""
+        self.point = point
+
     def finish(self) -> Crafted:
         """Return all points in the order of the batch, with the trace; raises if any gradient was not finite."""
         gradients.check_finite(self._checksum)
@@ -163,6 +165,41 @@ class _Batch:
             return self._result
         loss, fosc, *x = self.seen or 2 * [self._checksum[None][:0]]
         return self._result, Trace(loss, fosc, self.steps, x[0] if x else None)
+
+
+class _Carried(_Batch):
+    """The same with the examples at rest carried along: to drop them, the host would wait for the device each step."""
+
+    def __init__(self, x: Tensor, start: Tensor, steps: int, trace: Traced) -> None:
+        super().__init__(x, start, steps, trace)
+        self._on = torch.ones_like(self.steps, dtype=torch.bool)
+
+    def record(self, k: int, loss: Tensor, gap: Tensor) -> None:
+        for table, value in zip(self.seen, (loss, gap, self.point), strict=False):
+            table[k] = value if k == 0 else torch.where(_like(self._on, value), value, table[k - 1])
+
+    def rest(self, k: int, done: Tensor, grad: Tensor) -> Tensor:
+        self.steps.masked_fill_(self._on & done, k)
+        self._on = self._on & ~done
+        return grad
+
+    def advance(self, point: Tensor) -> None:
+        self.point = torch.where(_like(self._on, point), point, self.point)
+
+
+def _like(marks: Tensor, rows: Tensor) -> Tensor:
+    """View ``marks`` (n,) so that they broadcast against ``rows`` (n, ...)."""
+    return marks.view(-1, *[1] * (rows.ndim - 1))
+
+
+def _warn_of_flat(n: int, flat: float) -> None:
+    if flat:
+        warnings.warn(
+            f"the gradient is exactly zero at the start for {int(flat)} of {n} examples, which the attack "
+            "cannot move: the loss has saturated or the network is flat there. Try loss='margin' or float64",
+            ZeroGradientWarning,
+            stacklevel=6,
+        )
 
 
 def pgd(
@@ -208,10 +245,11 @@ def pgd(
         A name from :data:`advnb.losses.LOSSES` or a callable (output, y) -> (n,). ``direction="gradient"`` takes
         raw gradient steps instead of the ball's steepest ones.
     fosc_below
-        Stop each example at its first iterate after the start with FOSC at or below this, and drop it from the batch.
-        Where examples go does not depend on which others were dropped: bit for bit on a CPU if all layers take
-        and make multiples of four numbers (classes apart), else up to rounding. In train mode, where BatchNorm looks at
-        the whole batch, examples at rest are carried along.
+        Stop each example at its first iterate after the start with FOSC at or below this, and drop it from the batch;
+        those left of all chunks are taken together. Where examples go does not depend on which others were dropped:
+        bit for bit on a CPU if all layers take and make multiples of four numbers (classes apart), else up to rounding.
+        Examples at rest are carried along in train mode, where BatchNorm looks at the whole batch, and on an
+        accelerator, which would have to wait at each step for the host to hear how many are left.
     gap
         ``gap(grad, x_k, x, start)`` -> (n,), in FOSC's place in that rule and in the trace. It may be negative, and so
         may ``fosc_below`` then.
@@ -240,12 +278,18 @@ def pgd(
         start = ball.sample(x, generator=generator) if random_start else x
     else:
         gradients.check_inside("start", start, x, ball)
-    steps, parts = checks.count("steps", steps), gradients.chunks(x, chunk)
-    with gradients.frozen(model), torch.autocast(x.device.type, autocast, enabled=autocast is not None):
+    steps, parts, most = checks.count("steps", steps), gradients.chunks(x, chunk), None
+    if fosc_below is not None:
+        most = parts[0].stop
+        if not (hasattr(model, "along_path") or any(part.training for part in model.modules())):
+            parts = [slice(None)]  # the gradient takes the chunks, of whoever is left
+    kind, wanted = x.device.type, autocast is not None
+    known = wanted or torch.amp.is_autocast_available(kind)
+    with gradients.frozen(model), torch.autocast(kind, autocast, enabled=wanted) if known else nullcontext():
         gradients.check_model(model, x, y, objective)
         outcomes = [
             ascend(
-                _network_gradient(model, y[part], objective, start[part], fosc_below is not None),
+                _network_gradient(model, y[part], objective, start[part], fosc_below is not None, most),
                 x[part], ball, start=start[part], steps=steps, step_size=step_size, direction=direction,
                 fosc_below=fosc_below, gap=gap, trace=trace,
             )
@@ -280,24 +324,30 @@ def cw(
         return pgd(model, x, y, ball, steps=steps, loss=objective, **options)
 
 
-def _network_gradient(model: nn.Module, y: Tensor, loss: Loss, start: Tensor, stops: bool) -> Gradient:
-    """Return what :func:`ascend` asks for; where examples may stop, no row depends on which others still move."""
+def _network_gradient(
+    model: nn.Module, y: Tensor, loss: Loss, start: Tensor, stops: bool, most: int | None
+) -> Gradient:
+    """Return what :func:`ascend` asks for; where examples may stop, no row depends on which others still move.
+
+    No more than ``most`` rows go through the network at a time, if it is given.
+    """
     if (along := _along_path(model, y, loss, TILE if stops else 1)) is not None:
         return along
     whole = start.detach().clone() if stops and any(part.training for part in model.modules()) else None
 
     def gradient(points: Tensor, rows: Tensor | None) -> tuple[Tensor, Tensor]:
-        here, n = slice(None) if rows is None else rows, len(points)
+        here = slice(None) if rows is None else rows
         if whole is not None:
             whole[here] = points
             value, grad, _ = gradients.loss_and_gradient(model, whole, y, loss)
             return value[here], grad[here]
-        targets = y[here]
-        if stops and n % TILE:
-            filled = torch.arange(n + -n % TILE, device=y.device) % n
-            points, targets = points[filled], targets[filled]
-        value, grad, _ = gradients.loss_and_gradient(model, points, targets, loss)
-        return value[:n], grad[:n]
+        if most is None:
+            value, grad, _ = gradients.loss_and_gradient(model, points, y[here], loss)
+            return value, grad
+        size = _even(len(points), most)
+        pairs = zip(points.split(size), y[here].split(size), strict=True)
+        values, grads = zip(*(_filled(model, part, targets, loss) for part, targets in pairs), strict=True)
+        return torch.cat(values), torch.cat(grads)
 
     return gradient
 
@@ -315,6 +365,22 @@ def _along_path(model: nn.Module, y: Tensor, loss: Loss, tile: int) -> Gradient 
         return value, push.view(-1, *[1] * (slope.ndim - 1)) * slope
 
     return gradient
+
+
+def _even(n: int, most: int) -> int:
+    """Return the size of chunks, at most ``most``, that are about equal: a small one costs more a row."""
+    size = -(-n // -(-n // most))
+    return min(most, size + -size % TILE)
+
+
+def _filled(model: nn.Module, points: Tensor, targets: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
+    """Return loss and gradient of n rows; on a CPU computed with enough copies to make a multiple of :data:`TILE`."""
+    n = len(points)
+    if n % TILE and points.device.type == "cpu":
+        filled = torch.arange(n + -n % TILE) % n
+        points, targets = points[filled], targets[filled]
+    value, grad, _ = gradients.loss_and_gradient(model, points, targets, loss)
+    return value[:n], grad[:n]
 
 
 def _joined(outcomes: list[tuple[Tensor, Trace]]) -> tuple[Tensor, Trace]:

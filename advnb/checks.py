@@ -2,19 +2,24 @@
 
 Every check runs before anything is computed or written. All of them raise ``ValueError`` for a bad value
 and ``TypeError`` for a bad type, and name the argument, what was given and what is allowed.
+
+A check of a tensor's values has to read the device, and an accelerator stands still meanwhile. Inside a block of
+:class:`Later` these checks wait: their numbers stay on the device and are read together.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from contextvars import ContextVar, Token
+from types import TracebackType
 
 import torch
 from torch import Tensor, nn
 
 __all__ = [
-    "Box", "NotFinite", "alike", "box", "choice", "class_labels", "columns", "count", "eval_mode", "images", "number",
-    "per_example", "positive", "real_targets",
+    "Box", "Later", "NotFinite", "alike", "box", "choice", "class_labels", "columns", "count", "eval_mode", "images",
+    "look", "number", "per_example", "positive", "real_targets",
 ]  # fmt: skip
 
 Box = tuple[float, float]
@@ -23,8 +28,70 @@ BOX_TOLERANCE = 1e-5
 """How far outside the box an input may lie (float32 rounding of a normalise / de-normalise round trip)."""
 
 
+Judge = Callable[..., None]
+"""Takes the numbers of one check as floats; raises or warns if they are bad."""
+
+_LATER: ContextVar[Later | None] = ContextVar("later", default=None)
+
+
 class NotFinite(ValueError):
     """Raised if a gradient holds NaN or infinity: the weights or the logits have grown out of range."""
+
+
+class Later:
+    """A block, ``with later:``, in which no check of values waits for the device; :meth:`read` makes up for it.
+
+    Checks of types, shapes and options raise at once all the same.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Tensor, Judge]] = []
+
+    def __enter__(self) -> Later:
+        self._token: Token[Later | None] = _LATER.set(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _LATER.reset(self._token)
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, numbers: Tensor, judge: Judge) -> None:
+        """Keep ``numbers`` (any shape; few) where they are, for ``judge`` to be called with."""
+        self._waiting.append((numbers.detach().reshape(-1), judge))
+
+    def read(self) -> None:
+        """Read all that waits, once for each kind of tensor's device, and judge it in the order in which it came.
+
+        Nothing waits afterwards, also if a judge raises.
+        """
+        waiting, self._waiting = self._waiting, []
+        groups: dict[torch.device, dict[torch.dtype, list[int]]] = {}
+        for i, (numbers, _) in enumerate(waiting):
+            groups.setdefault(numbers.device, {}).setdefault(numbers.dtype, []).append(i)
+        values: list[list[float]] = [[] for _ in waiting]
+        for kinds in groups.values():
+            joined = torch.cat([torch.cat([waiting[i][0] for i in rows]).double() for rows in kinds.values()])
+            read = iter(joined.tolist())
+            for rows in kinds.values():
+                for i in rows:
+                    values[i] = [next(read) for _ in waiting[i][0]]
+        for (_, judge), found in zip(waiting, values, strict=True):
+            judge(*found)
+
+
+def look(numbers: Tensor, judge: Judge) -> None:
+    """Call ``judge`` with the few ``numbers`` as floats: now, or inside a block of :class:`Later` when that is read.
+
+    So a ``judge`` must not hold on to large tensors.
+    """
+    if (later := _LATER.get()) is not None:
+        later.add(numbers, judge)
+    else:
+        judge(*numbers.detach().double().reshape(-1).tolist())
 
 
 def choice(name: str, value: object, allowed: Iterable[str]) -> str:
@@ -88,14 +155,17 @@ def images(name: str, x: Tensor, box: Box | None = None) -> Tensor:
         raise ValueError(f"{name} must be a batch with at least two dimensions; got shape {tuple(x.shape)}")
     if x.numel() == 0:
         raise ValueError(f"{name} must hold at least one example; got an empty batch of shape {tuple(x.shape)}")
-    low, high = (bound.item() for bound in torch.aminmax(x.detach()))
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise ValueError(f"{name} must be finite; it holds NaN or infinity")
-    if box is not None and (low < box[0] - BOX_TOLERANCE or high > box[1] + BOX_TOLERANCE):
-        raise ValueError(
-            f"{name} must lie in the box [{box[0]:g}, {box[1]:g}]; it ranges over [{low:.4g}, {high:.4g}]. "
-            "Put normalisation inside the model, or give the ball another box (box=None for none)"
-        )
+
+    def judge(low: float, high: float) -> None:
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise ValueError(f"{name} must be finite; it holds NaN or infinity")
+        if box is not None and (low < box[0] - BOX_TOLERANCE or high > box[1] + BOX_TOLERANCE):
+            raise ValueError(
+                f"{name} must lie in the box [{box[0]:g}, {box[1]:g}]; it ranges over [{low:.4g}, {high:.4g}]. "
+                "Put normalisation inside the model, or give the ball another box (box=None for none)"
+            )
+
+    look(torch.stack(torch.aminmax(x.detach())), judge)
     return x
 
 
@@ -123,19 +193,27 @@ def class_labels(y: Tensor, n: int, classes: int | None = None) -> Tensor:
     """Return ``y`` if it holds ``n`` int64 class indices in [0, classes); raised otherwise."""
     if per_example(y, n).dtype != torch.int64:
         raise TypeError(f"y must hold class indices as torch.int64; got {y.dtype}")
-    low, high = (int(bound) for bound in torch.aminmax(y))
-    if low < 0 or (classes is not None and high >= classes):
-        top = "the number of classes" if classes is None else classes
-        raise ValueError(f"y must hold labels in [0, {top}); it ranges over [{low}, {high}]")
+
+    def judge(low: float, high: float) -> None:
+        if low < 0 or (classes is not None and high >= classes):
+            top = "the number of classes" if classes is None else classes
+            raise ValueError(f"y must hold labels in [0, {top}); it ranges over [{int(low)}, {int(high)}]")
+
+    look(torch.stack(torch.aminmax(y)), judge)
     return y
 
 
 def real_targets(y: Tensor, n: int, *, signs: bool = False) -> Tensor:
     """Return ``y`` if it holds ``n`` finite real targets (only -1 and +1 when ``signs``); raised otherwise."""
-    if not bool(torch.isfinite(per_example(y, n, "target").double()).all()):
-        raise ValueError("y must be finite; it holds NaN or infinity")
-    if signs and not bool((y.abs() == 1).all()):
-        raise ValueError(f"y must hold the labels -1 and +1; got {sorted(set(y.tolist()))[:5]}")
+    finite = torch.isfinite(per_example(y, n, "target").double()).all()
+
+    def judge(is_finite: float, holds_signs: float) -> None:
+        if not is_finite:
+            raise ValueError("y must be finite; it holds NaN or infinity")
+        if signs and not holds_signs:
+            raise ValueError(f"y must hold the labels -1 and +1; got {sorted(set(y.tolist()))[:5]}")
+
+    look(torch.stack([finite, (y.abs() == 1).all() if signs else finite]), judge)
     return y
 
 

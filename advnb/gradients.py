@@ -44,12 +44,17 @@ def check_model(model: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> Tensor:
 def check_inside(name: str, x_adv: Tensor, x: Tensor, ball: Ball) -> None:
     """Raise unless ``x_adv`` is a batch like ``x`` inside the ball around it."""
     checks.alike(name, checks.images(name, x_adv), "x", x)
-    outside = ~ball.contains(x_adv, x)
-    if bool(outside.any()):
-        raise ValueError(
-            f"{name} must lie in the ball of radius {ball.eps:g} around x, and in its box; {int(outside.sum())} of "
-            f"{len(x)} examples do not, by up to {ball.violation(x_adv, x).max().item():.3g}"
-        )
+    n = len(x)
+
+    def judge(outside: float, by: float) -> None:
+        if outside:
+            raise ValueError(
+                f"{name} must lie in the ball of radius {ball.eps:g} around x, and in its box; {int(outside)} of "
+                f"{n} examples do not, by up to {by:.3g}"
+            )
+
+    outside, by = ~ball.contains(x_adv, x), ball.violation(x_adv, x)
+    checks.look(torch.stack([outside.sum().to(by.dtype), by.max()]), judge)
 
 
 def chunks(x: Tensor, size: int | None) -> list[slice]:
@@ -111,9 +116,13 @@ def checksum(grad: Tensor) -> Tensor:
 
 def check_finite(checksums: Tensor) -> None:
     """Raise if the :func:`checksum` of some gradients (n,) is not 0, with how many there are."""
-    bad = int(checksums.isnan().sum())
-    if bad:
-        raise checks.NotFinite(
-            f"the gradient of the loss is NaN or infinite for {bad} of {len(checksums)} examples: "
-            "check the model's weights and the size of its logits"
-        )
+    n = len(checksums)
+
+    def judge(bad: float) -> None:
+        if bad:
+            raise checks.NotFinite(
+                f"the gradient of the loss is NaN or infinite for {int(bad)} of {n} examples: "
+                "check the model's weights and the size of its logits"
+            )
+
+    checks.look(checksums.isnan().sum(), judge)
