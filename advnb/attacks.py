@@ -354,9 +354,8 @@ def _network_gradient(
 
 def _along_path(model: nn.Module, y: Tensor, loss: Loss, tile: int) -> Gradient | None:
     """Return the gradient by a model that knows its own along a path, such as a :class:`TwoLayer`; None if not."""
-    offer = None if torch.is_autocast_enabled(y.device.type) else getattr(model, "along_path", None)
-    at = offer(tile=tile) if callable(offer) else None
-    if at is None:
+    offer = getattr(model, "along_path", None)
+    if not callable(offer) or torch.is_autocast_enabled(y.device.type) or (at := offer(tile=tile)) is None:
         return None
 
     def gradient(points: Tensor, rows: Tensor | None) -> tuple[Tensor, Tensor]:
