@@ -36,8 +36,9 @@ def main(argv: Sequence[str] | None = None, package: Package = "advnb.papers") -
     """Run one command and return its exit code.
 
     0: done, also when a time limit has left trials to do. 1: a trial has raised, now or before, a stored number
-    could not be had again, or a results file is damaged. 2: the command cannot be carried out as given. 130:
-    interrupted. ``package`` is where experiments are looked for.
+    could not be had again, or a results file is damaged. 2: the command cannot be carried out as given, or not to
+    its end: a file cannot be read or written, a worker has died. 130: interrupted. ``package`` is where
+    experiments are looked for.
     """
     arguments = vars(_parser().parse_args(argv))
     command: Callable[..., int] = arguments.pop("command")
@@ -51,7 +52,7 @@ def main(argv: Sequence[str] | None = None, package: Package = "advnb.papers") -
         return _complain(error, 1)
     except (ResultsError, sources.DataError) as error:
         return _complain(error, 1)
-    except (ValueError, NotStored, ConnectionError, ModuleNotFoundError) as error:
+    except (ValueError, NotStored, OSError, ModuleNotFoundError) as error:  # NotWritten, ConnectionError among them
         return _complain(error, 2)
     except KeyboardInterrupt:
         return _complain("interrupted: what has finished is stored; the same command goes on", 130)

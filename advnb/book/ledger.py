@@ -10,6 +10,7 @@ import html
 import importlib
 import json
 import math
+import os
 import pkgutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -60,9 +61,12 @@ def write(page: Page, results: Path | str | None = None) -> bool:
     path = _path(page.name, results)
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = [finding.record() for finding in page.judge(results)]
-    draft = path.with_suffix(".partial")
-    draft.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    draft.replace(path)
+    draft = path.with_suffix(f".{os.getpid()}.partial")
+    try:
+        draft.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        draft.replace(path)
+    finally:  # a full disk leaves the file as it was
+        draft.unlink(missing_ok=True)
     return True
 
 
@@ -190,13 +194,15 @@ def _path(page: str, results: Path | str | None) -> Path:
 
 
 def _stored(path: Path) -> list[dict[str, Any]]:
+    mend = "move it away, and it is written anew by: python -m advnb claims --write"
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
         sound = isinstance(rows, list) and all(set(row) == set(COLUMNS) for row in rows)
     except (ValueError, TypeError) as error:
-        raise ResultsError(f"{path}: not a file of claims: {error}") from error
-    if not sound or any(path.stem != row["page"].replace("/", ".") for row in rows):
-        raise ResultsError(f"{path}: it must hold a list of claims of its page, each with {', '.join(COLUMNS)}")
+        raise ResultsError(f"{path}: not a file of claims: {error}; {mend}") from error
+    if not sound or any(path.stem != str(row["page"]).replace("/", ".") for row in rows):
+        must = f"it must hold a list of claims of its page, each with {', '.join(COLUMNS)}"
+        raise ResultsError(f"{path}: {must}; {mend}")
     return rows
 
 

@@ -30,6 +30,8 @@ ENVIRONMENT = "ADVNB_DATA"
 Bytes = npt.NDArray[np.uint8]
 Half = Literal["train", "test"]
 HALVES: tuple[Half, Half] = ("train", "test")
+SILENT_SECONDS = 30.0
+"""How long a server may send nothing before the next mirror is tried."""
 
 
 class DataError(RuntimeError):
@@ -262,7 +264,8 @@ def _download(path: Path, sha256: str, mirrors: tuple[str, ...], progress: bool)
     for mirror in mirrors:
         url = f"{mirror}{path.name}"
         try:
-            pooch.retrieve(url, sha256, fname=path.name, path=path.parent, progressbar=progress)
+            fetch = pooch.HTTPDownloader(progressbar=progress, timeout=SILENT_SECONDS)
+            pooch.retrieve(url, sha256, fname=path.name, path=path.parent, downloader=fetch)
             return
         except (OSError, ValueError) as error:  # no connection, no such file, wrong checksum, unwritable folder
             failures.append(f"\n  {url}: {str(error).splitlines()[0]}")

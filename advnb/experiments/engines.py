@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from typing import Any
@@ -38,7 +39,8 @@ def engine(
     ``address`` is that of a dask scheduler (``tcp://host:8786``) or of a ray cluster (``auto`` finds a local one).
 
     Raises ``ValueError`` for a wrong argument, ``ModuleNotFoundError`` if the backend is not installed, and
-    ``ConnectionError`` if no cluster answers at the address or, where work is ``timed``, has clocks of its own.
+    ``ConnectionError`` if no cluster answers at the address or, where work is ``timed``, has clocks of its own, and
+    where a worker dies (of a cluster: several, one after the other, over the same work).
     """
     import joblib  # slow to import, and only runs need it
 
@@ -56,15 +58,31 @@ def engine(
 
         def execute(function: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
             calls = (joblib.delayed(function)(*one) for one in arguments)
-            if parallel is None:
-                yield from joblib.Parallel(return_as="generator_unordered")(calls)
-            else:  # ray gives all results of a call at once: one trial a worker and call, so that each is stored soon
-                while batch := list(islice(calls, joblib.effective_n_jobs())):
-                    yield from parallel(batch)
+            with _deaths_told():
+                if parallel is None:
+                    yield from joblib.Parallel(return_as="generator_unordered")(calls)
+                else:  # ray gives all results of a call at once: one trial a worker and call, so each is stored soon
+                    while batch := list(islice(calls, joblib.effective_n_jobs())):
+                        yield from parallel(batch)
 
         if timed and name in CLUSTERS:
             _check_clocks(execute, joblib.effective_n_jobs())
         yield execute
+
+
+@contextmanager
+def _deaths_told() -> Iterator[None]:
+    """Say of workers that have died, or could not be started, what is safe and what to do."""
+    safe = "What has finished is stored, and the same command goes on; if memory ran out, with fewer jobs"
+    try:
+        yield
+    except BrokenExecutor as error:
+        what = str(error).partition("\n")[0]
+        raise ConnectionError(f"a worker process has died: {what} {safe}") from error
+    except Exception as error:
+        if type(error).__name__ == "KilledWorker":  # distributed's, which need not be installed
+            raise ConnectionError(f"workers have died over a trial: {error} {safe}") from error
+        raise
 
 
 def _connect(name: str, address: str | None, stack: ExitStack) -> dict[str, Any]:

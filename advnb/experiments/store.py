@@ -16,18 +16,24 @@ A trial is stored when its line *and the newline after it* are in the file. What
 - *Two processes run one experiment.* Each appends under the lock after reading what the other has stored, so
   lines never mix and a trial is stored once.
 
+A line ends in the CRC-32 of what stands before it, so that a digit that has changed on the disk is no other result.
+Lines from before there was one have none; version control holds what they were.
+
 A line is handed to the operating system before ``append`` returns, so it survives the death of the process.
 What a power cut can cost is the lines of the last ``SYNC_SECONDS`` or since the trial before: the file is forced
-onto the disk with the first line after that time, and when the writer closes.
+onto the disk with the first line after that time, and when the writer closes. Where a line cannot be written (a full
+disk, a folder that is read-only, a lock that nobody lets go), ``NotWritten`` says so and what to do.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -36,17 +42,21 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
-__all__ = ["MAX_NUMBERS", "NotStored", "Record", "ResultsError", "ResultsFile", "Writer", "canonical", "key", "plain",
-           "plain_values", "settled"]  # fmt: skip
+__all__ = ["MAX_NUMBERS", "NotStored", "NotWritten", "Record", "ResultsError", "ResultsFile", "Writer", "canonical",
+           "key", "plain", "plain_values", "settled"]  # fmt: skip
 
 MAX_NUMBERS = 10_000
 """How many numbers one trial may return: results files are read whole and kept in version control."""
 
 SYNC_SECONDS = 1.0
 
+LOCK_SECONDS = 600.0
+"""How long to wait for other writers, who hold the lock while they write a line: a stopped one holds it for ever."""
+
 Record = dict[str, Any]
 """experiment, scale, params, seed, then values or error, then provenance."""
 
+CRC = b', "crc32": '
 _KEYS = {"experiment", "scale", "params", "seed", "provenance"}
 
 
@@ -110,6 +120,20 @@ def key(record: Record) -> str:
     return canonical([record["params"], record["seed"]])
 
 
+def _line(record: Record) -> bytes:
+    """Return the line that stores a record."""
+    text = json.dumps(record).encode()
+    return text[:-1] + CRC + b"%d}\n" % zlib.crc32(text)
+
+
+def _is_intact(record: object, line: bytes) -> bool:
+    """Whether the line is still what ``_line`` has made of its record; takes the checksum out of the record."""
+    if not isinstance(record, dict) or "crc32" not in record:
+        return True  # no record, or one from before there were checksums
+    text, _, _ = line.rpartition(CRC)
+    return bool(record.pop("crc32") == zlib.crc32(text + b"}"))
+
+
 def settled(records: Iterable[Record], known: dict[str, Record] | None = None) -> dict[str, Record]:
     """Return one record a trial, by key: its values if it ever succeeded, else its latest error.
 
@@ -123,12 +147,16 @@ def settled(records: Iterable[Record], known: dict[str, Record] | None = None) -
     return best
 
 
+class NotWritten(OSError):
+    """Raised if a results file cannot be written; the message says why, what is safe and how to go on."""
+
+
 class ResultsFile:
     """The results of one experiment at one scale: ``folder/NAME.SCALE.jsonl``, which need not exist yet."""
 
     def __init__(self, folder: Path, experiment: str, scale: str) -> None:
         self.path = folder / f"{experiment}.{scale}.jsonl"
-        self.lock = FileLock(f"{self.path}.lock")  # under which it is written
+        self.lock = FileLock(f"{self.path}.lock", timeout=LOCK_SECONDS)  # under which it is written
         self.experiment, self.scale = experiment, scale
         # Every line begins like this, which tells a line cut short from a foreign one.
         self.head = json.dumps({"experiment": experiment, "scale": scale})[:-1].encode() + b","
@@ -160,19 +188,20 @@ class ResultsFile:
     def _is_cut(self, tail: bytes) -> bool:
         """Whether what follows the last newline is the beginning of a line, and not all of it."""
         try:
-            json.loads(tail)
+            json.JSONDecoder().raw_decode(tail.decode(errors="replace"))
         except ValueError:
             return tail.startswith(self.head) or self.head.startswith(tail)
-        return False
+        return False  # all of a line is there, and perhaps something else after it
 
     def _record(self, line: bytes, number: int) -> Record:
         try:
             record = json.loads(line)
-            problem = self._problem(record)
+            problem = self._problem(record) if _is_intact(record, line) else "not what was stored (by its CRC-32)"
         except ValueError as error:
             problem = f"not a line of JSON ({error}): {line[:60].decode(errors='replace')!r}"
         if problem:
-            raise ResultsError(f"{self.path}:{number}: {problem}")
+            mend = "get the file from version control, or take the line out and its trial is run again"
+            raise ResultsError(f"{self.path}:{number}: {problem}; {mend}")
         return record
 
     def _problem(self, record: object) -> str | None:
@@ -206,33 +235,64 @@ class Writer:
         self._synced = time.monotonic()
 
     def __enter__(self) -> Writer:
-        self.file.path.parent.mkdir(parents=True, exist_ok=True)
-        if self.file.path.exists():
-            with self.file.lock, self._open() as handle:
-                self._catch_up(handle)
-        with suppress(Timeout):
-            self._claim.acquire(timeout=0)
-        self.first = self._claim.is_locked
+        try:
+            with self._told():
+                self.file.path.parent.mkdir(parents=True, exist_ok=True)
+                if self.file.path.exists():
+                    with self.file.lock, self._open() as handle:
+                        self._catch_up(handle)
+                with suppress(Timeout):
+                    self._claim.acquire(timeout=0)
+            self.first = self._claim.is_locked
+        except BaseException:
+            self._release()
+            raise
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._claim.release()
+        self._release()
         if self._end:
-            with self._open() as handle:
+            with suppress(OSError) if any(error) else self._told(), self._open() as handle:
                 os.fsync(handle.fileno())
 
     def append(self, record: Record) -> bool:
-        """Store a finished trial; return False if another process has stored it in the meantime."""
-        line = json.dumps(record).encode() + b"\n"
+        """Store a finished trial; return False if another process has stored it in the meantime.
+
+        Raised (``NotWritten``) if the file cannot be written; what it held before is whole.
+        """
+        line = _line(record)
         if not line.startswith(self.file.head):
             raise ValueError(f"a line of {self.file.path} must begin with {self.file.head!r}; got {line!r}")
-        with self.file.lock, self._open() as handle:
+        with self._told(), self.file.lock, self._open() as handle:
             self._catch_up(handle)
             if "values" in self.stored.get(key(record), ()):
                 return False
             self._write(handle, line)
             self._catch_up(handle)
         return True
+
+    def _release(self) -> None:
+        """Let go of both locks, also of one that an interrupt has left behind in this process."""
+        self.file.lock.release(force=True)
+        self._claim.release(force=True)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Say of an error in writing what is safe and what to do."""
+        file, seconds = self.file, f"{LOCK_SECONDS:g} s"
+        again = f"python -m advnb run {file.experiment} --scale {file.scale}"
+        try:
+            yield
+        except Timeout as error:
+            held = f"another process has held its lock for {seconds}: end that process if it is stopped"
+            raise NotWritten(f"{file.path} cannot be written: {held}, then go on with: {again}") from error
+        except OSError as error:
+            mend = "make room on the disk" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else (
+                "make it writable, or name another folder (--results, ADVNB_RESULTS)"
+            )  # fmt: skip
+            why = error.strerror or str(error)
+            said = f"{file.path} cannot be written: {why}. What was stored before is whole: {mend}, then go on with"
+            raise NotWritten(f"{said}: {again}") from error
 
     def _open(self) -> FileIO:
         return self.file.path.open("ab+", buffering=0)  # appends, whoever else has appended; and reads
@@ -256,10 +316,11 @@ class Writer:
         handle.seek(self._end)
         content = handle.read()
         records, cut = self.file.parse(content, self._lines + 1)
-        settled(records, self.stored)
-        self._lines += len(records)
-        self._end += len(content) - len(cut)
+        end = self._end + len(content) - len(cut)
         if cut:
-            handle.truncate(self._end)
+            handle.truncate(end)
         elif content[-1:] not in (b"", b"\n"):
-            self._end += handle.write(b"\n")
+            end += handle.write(b"\n")
+        # Nothing counts as read before the file is as it should be: what interrupts this is made good by the next call.
+        settled(records, self.stored)
+        self._end, self._lines = end, self._lines + len(records)

@@ -1,15 +1,19 @@
 """Checkpoint files: written whole or not at all, read without running code, refused when they do not match.
 
-A checkpoint is one file that ``torch.load(weights_only=True)`` reads. It is written under another name in the same
-folder and renamed when it is safely on disk, so a process killed at any moment leaves the previous one intact.
+A checkpoint is one file that ``torch.load(weights_only=True)`` reads, and the SHA-256 of all that after it: torch
+compares no checksum, and a byte that has changed on the disk would come back as another weight. It is written under
+another name in the same folder and renamed when it is safely on disk, so a process killed at any moment, or a full
+disk, leaves the previous one intact.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,39 +24,63 @@ __all__ = [
     "CheckpointError", "describe", "describe_model", "describe_tensors", "load", "refuse_mismatch", "save",
 ]  # fmt: skip
 
-FORMAT = "advnb.training.fit/1"
+FORMAT = "advnb.training.fit/2"
+DIGEST = 32
+"""Bytes of a SHA-256."""
+
 LEFT = "It was left as it is; move it away or give another path"
 
 
 class CheckpointError(RuntimeError):
-    """Raised if a checkpoint cannot be used; the file has been left as it was."""
+    """Raised if a checkpoint cannot be used or written; the file has been left as it was."""
 
 
 def save(path: Path, state: Mapping[str, Any]) -> None:
-    """Replace ``path`` by a file that holds ``state`` (tensors, numbers, strings, lists and dicts of them)."""
+    """Replace ``path`` by a file that holds ``state`` (tensors, numbers, strings, lists and dicts of them).
+
+    Raised (``CheckpointError``) if it cannot be written; ``path`` is then what it was.
+    """
+    whole = io.BytesIO()
+    torch.save({"format": FORMAT, **state}, whole)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
-            torch.save({"format": FORMAT, **state}, file)
+            file.write(whole.getbuffer())
+            file.write(hashlib.sha256(whole.getbuffer()).digest())
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
+    except OSError as error:
+        _remove(part)
+        before = "The one before it is whole" if path.is_file() else "There was none before it"
+        raise CheckpointError(
+            f"checkpoint {path} cannot be written ({error.strerror or error}). {before}: make room or give another "
+            "path, and the same call goes on from there"
+        ) from error
     except BaseException:
-        part.unlink(missing_ok=True)
+        _remove(part)
         raise
 
 
 def load(path: Path, keys: set[str]) -> dict[str, Any]:
     """Return the state stored at ``path``, on the CPU; raises if it is damaged or is not one of :func:`save`'s."""
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        content = path.read_bytes()
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises half a dozen unrelated types for a damaged file
         raise CheckpointError(
             f"checkpoint {path} cannot be read ({type(error).__name__}): it is damaged or something else. {LEFT}"
         ) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT or not keys <= state.keys():
         raise CheckpointError(f"checkpoint {path} was not written by this version of fit (format {FORMAT!r}). {LEFT}")
+    if hashlib.sha256(content[:-DIGEST]).digest() != content[-DIGEST:]:
+        raise CheckpointError(f"checkpoint {path} is damaged: its contents have another SHA-256. {LEFT}")
     return state
+
+
+def _remove(part: Path) -> None:
+    with suppress(OSError):
+        part.unlink(missing_ok=True)
 
 
 def refuse_mismatch(path: Path, saved: Mapping[str, str], now: Mapping[str, str]) -> None:
