@@ -73,8 +73,9 @@ class Later:
         for i, (numbers, _) in enumerate(waiting):
             groups.setdefault(numbers.device, {}).setdefault(numbers.dtype, []).append(i)
         values: list[list[float]] = [[] for _ in waiting]
-        for kinds in groups.values():
-            joined = torch.cat([torch.cat([waiting[i][0] for i in rows]).double() for rows in kinds.values()])
+        for device, kinds in groups.items():
+            wide = torch.float32 if device.type == "mps" else torch.float64
+            joined = torch.cat([torch.cat([waiting[i][0] for i in rows]).to(wide) for rows in kinds.values()])
             read = iter(joined.tolist())
             for rows in kinds.values():
                 for i in rows:

@@ -12,13 +12,16 @@ from functools import partial
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from advnb import attacks, checks, gradients
 from advnb.attacks import ZeroGradientWarning, cw, fgsm, pgd
 from advnb.balls import L2, Linf
+from advnb.data import load
 from advnb.models import digits_cnn
-from advnb.training import Curriculum, Dynamic, FGSMThenPGD, Standard
+from advnb.training import Curriculum, Dynamic, FGSMThenPGD, Standard, Unsecured, fit, loop
+from advnb.training.loop import Run
 
 BALL = Linf(0.2)
 
@@ -93,6 +96,84 @@ def test_a_defence_waits_for_no_device(nowhere, make, train_mode):
         assert x_adv.shape == x.shape and elsewhere.seen == []
         sizes.append(len(later))
     assert max(sizes) < 20
+
+
+class Reads(TorchFunctionMode):
+    """Counts what would make the host wait for an accelerator: values that become Python numbers or numpy's."""
+
+    NAMES = ("item", "tolist", "numpy", "__bool__", "__int__", "__float__", "__index__", "nonzero", "cpu")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+        self.ops = Scalars(self.seen)
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        name = getattr(func, "__name__", "")
+        if name in self.NAMES and isinstance(args[0], Tensor):
+            self.seen.append(name)
+            with torch._C.DisableTorchFunction():
+                return func(*args, **(kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+
+class Scalars(TorchDispatchMode):
+    """The same for operations that read inside torch, and copies from one device to another.
+
+    ``equal`` is left out: it is what a ``Folding`` compares weights with, on a CPU alone.
+    """
+
+    READS = ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero")
+
+    def __init__(self, seen: list[str]) -> None:
+        super().__init__()
+        self.seen = seen
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        devices = {arg.device for arg in args if isinstance(arg, Tensor)}
+        across = name in ("_to_copy", "copy_") and len(devices) > 1
+        self.seen += [name] if name in self.READS or across else []
+        return func(*args, **(kwargs or {}))
+
+
+def reads_of_an_epoch(make, monkeypatch, *, n: int, steps: int) -> list[str]:
+    """What is read in the third epoch, in which nothing is new, where examples at rest are carried along."""
+    monkeypatch.setattr(attacks, "_Batch", attacks._Carried)
+    model, reads = digits_cnn(generator=torch.Generator().manual_seed(0)), Reads()
+    data = load("digits").train[:n]
+
+    class Watched(Run):
+        def epoch(self, epoch, bar):
+            if epoch < 3:
+                return super().epoch(epoch, bar)
+            with reads, reads.ops:
+                return super().epoch(epoch, bar)
+
+    monkeypatch.setattr(loop, "Run", Watched)
+    fit(model, data, make(BALL, steps=steps), epochs=3, batch=32, progress=False)
+    return reads.seen
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        Standard,
+        partial(Standard, fold=False),
+        partial(Standard, train_mode=True),
+        partial(Curriculum, until=1),
+        partial(FGSMThenPGD, until=1),
+        partial(Dynamic, until=3, c_max=0.1),
+        partial(Dynamic, until=3, c_max="estimated", box_aware=False),
+    ],
+)
+def test_an_epoch_reads_once(make, monkeypatch):
+    for n, steps in ((64, 2), (160, 5)):
+        assert reads_of_an_epoch(make, monkeypatch, n=n, steps=steps) == ["tolist"]
+
+
+def test_clean_training_reads_once_an_epoch(monkeypatch):
+    assert reads_of_an_epoch(lambda ball, steps: Unsecured(), monkeypatch, n=160, steps=0) == ["tolist"]
 
 
 # --- who rests where the host must not look ---------------------------------------------------------------------

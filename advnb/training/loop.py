@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,9 @@ PARTS = ("model", "optimizer", "schedule", "defence")
 
 ORDER, NOISE, MODULES = 1, 2, 3
 """What a derived seed is for: the order of an epoch, the noise of a batch, modules that draw globally."""
+
+
+ATTACK = "the attack met a gradient that is NaN or infinite"
 
 
 class Diverged(ArithmeticError):
@@ -81,8 +85,9 @@ def fit(
     reports (means over the examples; of attacks ``steps`` and ``gradients``), and the columns of ``evaluate``.
 
     Raises ValueError or TypeError on settings out of range, empty data, labels without a logit or a reduced loss;
-    Diverged when the loss or a weight is NaN or infinite, naming epoch and batch; CheckpointError when the file is
-    damaged or belongs to a run with other settings: it is left as it is.
+    Diverged when the loss or a weight is NaN or infinite, naming epoch and batch (all of an epoch's numbers are read
+    from the device together, at its end); CheckpointError when the file is damaged or belongs to a run with other
+    settings: it is left as it is.
 
     A resumed run equals an uninterrupted one bit for bit on a CPU, ``seconds`` apart. Under ``torchrun`` the same call
     shares each batch between the processes (DistributedDataParallel) and matches one process up to rounding,
@@ -200,6 +205,7 @@ class Run:
         self.network = group.wrap(model, self.device)
         self.noise = torch.Generator(self.device)
         self.fingerprint: dict[str, str] = {}
+        self.later, self.now, self.sums = checks.Later(), (0, 0), np.zeros(3)
         self.history: list[Row] = []
         self.stopped = False
 
@@ -239,64 +245,99 @@ class Run:
                 torch.cuda.manual_seed(torch.initial_seed())
         shuffle = torch.Generator().manual_seed(_derive(seed, epoch, 0, ORDER))
         order = torch.randperm(len(self.split), generator=shuffle).to(self.device)
-        sums = np.zeros(4)
-        self.defence.before_epoch(epoch)
-        for number, rows in enumerate(order.split(self.settings.batch), 1):
-            sums += self.step(rows, epoch, number)
-            bar.update()
-        self.schedule.step()
-        with torch.no_grad():
-            self.defence.after_epoch(self.model, epoch)
-        if not all(bool(torch.isfinite(parameter).all()) for parameter in self.model.parameters()):
-            raise Diverged(_where("a weight is NaN or infinite", epoch, number))
+        self.sums, crafted = np.zeros(3), 0
+        try:
+            self.defence.before_epoch(epoch)
+            for number, rows in enumerate(order.split(self.settings.batch), 1):
+                self.step(rows, epoch, number)
+                crafted += max(len(rows), self.group.size)
+                bar.update()
+            self.schedule.step()
+            with torch.no_grad():
+                self.defence.after_epoch(self.model, epoch)
+            report = self.finish()
+        except Exception:
+            self.read()  # what has not been looked at yet came before, and may be why
+            raise
         self.group.share_buffers(self.model.eval())
-        report = self.defence.report()
-        totals = self.group.total([float(value) for value in report.values()], self.device)
-        loss, clean, crafted = (sums[:3] / len(self.split)).tolist()
+        totals = self.group.total(list(report.values()), self.device)
         seconds = time.perf_counter() - began
-        row = {"epoch": epoch, "lr": rate, "loss": loss, "accuracy": clean, "adversarial_accuracy": crafted,
-               "seconds": seconds}  # fmt: skip
-        means = {name: total / sums[3] for name, total in zip(report, totals, strict=True)}
+        shares = zip(("loss", "accuracy", "adversarial_accuracy"), (self.sums / len(self.split)).tolist(), strict=True)
+        row = {"epoch": epoch, "lr": rate, **dict(shares), "seconds": seconds}
+        means = {name: total / crafted for name, total in zip(report, totals, strict=True)}
         return row | _columns("report", means, row)
 
-    def step(self, rows: Tensor, epoch: int, number: int) -> list[float]:
-        """Update on one batch; return the sums of its losses, clean hits, hits as crafted, and examples crafted."""
+    def step(self, rows: Tensor, epoch: int, number: int) -> None:
+        """Update on one batch; its loss and hits wait on the device for the end of the epoch."""
         noise = self.noise.manual_seed(_derive(self.settings.seed, epoch, number, NOISE))
         x, y = self.split.x[rows], self.split.y[rows]
         if self.settings.augment is not None:
             x = checks.alike("the result of augment", self.settings.augment(x, noise), "its batch", x)
-        start = self.defence.start(x, noise)
+        self.later.add(self.split.y[:0], partial(self.turn, epoch, number))
+        with self.later:
+            start = self.defence.start(x, noise)
         mine, weight = self.group.share(len(x))
         x, y, start = x[mine], y[mine], start[mine]
         x_adv = self.craft(x, y, start, noise, epoch, number)
         clean = None
         if x_adv is not x:
             with torch.no_grad():
-                clean = losses.correct(self.model.eval()(x), y).sum()
+                clean = losses.correct(self.defence.network(self.model.eval())(x), y).sum()
         output = self.network.train()(x_adv)
         each = losses.values(self.objective, output, y)
         loss, weighed = weight * each.sum(), self.defence.weigh(each, epoch)
         crafted = weight * losses.correct(output, y).sum()
         local = torch.stack([loss.detach(), crafted if clean is None else weight * clean, crafted])
-        sums = self.group.total([*local.tolist(), len(x)], self.device)
-        if not math.isfinite(sums[0]):
-            raise Diverged(_where(f"the loss is {sums[0]}", epoch, number))
+        self.later.add(self.group.reduce(local), self.count)
         self.optimizer.zero_grad()
         scale = weight * self.group.size / len(rows)  # processes average their gradients: undo that
         (scale * checks.alike("the result of weigh", weighed, "the losses", each).sum()).backward()
         self.optimizer.step()
         with torch.no_grad():
             self.defence.after_step(self.model)
-        return sums
+
+    def turn(self, epoch: int, number: int) -> None:
+        """Note which batch the numbers that are read next belong to."""
+        self.now = epoch, number
+
+    def count(self, *sums: float) -> None:
+        """Add a batch's losses, clean hits and hits as crafted to those of the epoch; raise if a loss is not finite."""
+        if not math.isfinite(sums[0]):
+            raise Diverged(_where(f"the loss is {sums[0]}", *self.now))
+        self.sums += sums
+
+    def finish(self) -> dict[str, float]:
+        """Read all that waits, with the defence's report and a check of the weights; return the report."""
+        found = dict(self.defence.report())
+        for name, value in found.items():
+            if isinstance(value, Tensor):
+                self.later.add(value, partial(found.__setitem__, name))
+        for parameter in self.model.parameters():
+            self.later.add(torch.isfinite(parameter).all(), self.check_weights)
+        self.read()
+        return {name: float(value) for name, value in found.items()}
+
+    def check_weights(self, finite: float) -> None:
+        """Raise if a weight is not finite."""
+        if not finite:
+            raise Diverged(_where("a weight is NaN or infinite", *self.now))
+
+    def read(self) -> None:
+        """Read what waits on the device; raise if it says that training diverged."""
+        try:
+            self.later.read()
+        except checks.NotFinite as error:
+            raise Diverged(_where(ATTACK, *self.now)) from error
 
     def craft(self, x: Tensor, y: Tensor, start: Tensor, noise: torch.Generator, epoch: int, number: int) -> Tensor:
         """Let the defence at the model, in the mode it asks for; its answer is data, with no graph attached."""
         self.model.train(self.defence.train_mode)
         try:
-            x_adv = self.defence.craft(self.model, x, y, epoch=epoch, generator=noise, start=start)
+            with self.later:
+                x_adv = self.defence.craft(self.model, x, y, epoch=epoch, generator=noise, start=start)
         except checks.NotFinite as error:
-            what = "the attack met a gradient that is NaN or infinite"
-            raise Diverged(_where(what, epoch, number)) from error
+            self.read()
+            raise Diverged(_where(ATTACK, epoch, number)) from error
         return x if x_adv is x else checks.alike("the result of craft", x_adv, "its batch", x).detach()
 
     def open(self, path: Path, resume: bool) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 __all__ = ["Ranks", "current", "join", "own_device"]
@@ -43,6 +43,13 @@ class Ranks:
         tensor = torch.tensor(values, dtype=torch.float64, device=device)
         dist.all_reduce(tensor)
         return tensor.tolist()
+
+    def reduce(self, values: Tensor) -> Tensor:
+        """Add up ``values`` over the processes, entry by entry, where they are: the host need not wait for them."""
+        if self.size > 1:
+            values = values.double()
+            dist.all_reduce(values)
+        return values
 
     def wrap(self, model: nn.Module, device: torch.device) -> nn.Module:
         """Return a module that averages the gradients over the processes; all start from rank 0's weights."""

@@ -21,8 +21,18 @@ from advnb.attacks import pgd
 from advnb.balls import Linf
 from advnb.data import Split, load
 from advnb.evaluation import accuracy
+from advnb.fold import is_folded
 from advnb.models import TwoLayer, digits_cnn
-from advnb.training import CheckpointError, Defence, Diverged, Standard, Unsecured, checkpoints
+from advnb.training import (
+    CheckpointError,
+    Defence,
+    Diverged,
+    Standard,
+    Unsecured,
+    checkpoints,
+    defences,
+    loop,
+)  # fmt: skip
 from advnb.training.loop import Run
 
 BALL = Linf(0.2)
@@ -268,14 +278,60 @@ def test_standard_crafts_on_its_own_inside_the_ball():
         assert Linf(0.1).contains(x_adv, data.x).all() and not torch.equal(x_adv, data.x)
 
 
-def test_a_folded_attack_trains_as_well_and_sees_every_update(digits):
+@pytest.mark.parametrize("kind", ["standard", "dynamic"])
+def test_by_default_a_folded_copy_is_attacked_that_sees_every_update(digits, kind, monkeypatch):
     """Folding changes rounding only: after two epochs the losses still agree closely."""
-    data, histories = digits.train[:256], []
-    for fold in (False, True):
+    make = partial(training.Dynamic, until=3, c_max=0.1) if kind == "dynamic" else Standard
+    data, histories, attacked = digits.train[:256], [], set()
+    monkeypatch.setattr(
+        defences, "pgd", lambda model, *rest, **options: attacked.add(is_folded(model)) or pgd(model, *rest, **options)
+    )
+    for options in ({"fold": False}, {}):
         model = digits_cnn(generator=torch.Generator().manual_seed(0))
-        histories.append(fit(model, data, Standard(BALL, steps=3, fold=fold), epochs=2, batch=64))
+        attacked.clear()
+        histories.append(fit(model, data, make(BALL, steps=3, **options), epochs=2, batch=64))
+        assert attacked == {not options}
     assert histories[1].loss.tolist() == pytest.approx(histories[0].loss.tolist(), rel=1e-2)
     assert histories[0].loss[1] < histories[0].loss[0] * 0.99
+
+
+def test_one_folded_update_is_the_unfolded_one_to_rounding(digits):
+    """In float64, where no pixel takes the other sign: the weights after three updates agree to 1e-9."""
+    x, y = digits.train.x[:96].double(), digits.train.y[:96]
+    models = [digits_cnn(generator=torch.Generator().manual_seed(0)).double() for _ in range(2)]
+    for model, fold in zip(models, (False, True), strict=True):
+        fit(model, (x, y), Standard(BALL, steps=3, fold=fold), epochs=1, batch=32, lr=0.05)
+    for a, b in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-9)
+
+
+def test_unfolded_training_is_the_loop_written_by_hand_bit_for_bit(digits):
+    """Two updates on PGD's examples by plain autograd, from the same draws."""
+    data, lr = digits.train[:64], 0.05
+    model, twin = (digits_cnn(generator=torch.Generator().manual_seed(0)) for _ in range(2))
+    fit(model, data, Standard(BALL, steps=2, fold=False), epochs=1, batch=32, lr=lr, momentum=0, weight_decay=0)
+    order = torch.randperm(64, generator=torch.Generator().manual_seed(loop._derive(0, 1, 0, loop.ORDER)))
+    for number, rows in enumerate(order.split(32), 1):
+        x, y = data.x[rows], data.y[rows]
+        z = BALL.sample(x, torch.Generator().manual_seed(loop._derive(0, 1, number, loop.NOISE)))
+        for _ in range(2):
+            z = z.detach().requires_grad_()
+            (grad,) = torch.autograd.grad(nn.functional.cross_entropy(twin.eval()(z), y, reduction="sum"), z)
+            z = (z + BALL.eps / 4 * grad.sign()).clamp(x - BALL.eps, x + BALL.eps).clamp(0, 1)
+        twin.zero_grad()
+        (nn.functional.cross_entropy(twin.train()(z.detach()), y, reduction="none") / 32).sum().backward()
+        with torch.no_grad():
+            for parameter in twin.parameters():
+                parameter -= lr * parameter.grad
+    for (name, a), b in zip(model.state_dict().items(), twin.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-7, msg=name)
+
+
+def test_in_train_mode_nothing_is_folded():
+    """The repr, by which a checkpoint knows its run, is what it was when fold had to be turned off."""
+    for defence in (Standard(BALL, train_mode=True), Standard(BALL, train_mode=True, fold=True)):
+        assert not defence.fold
+        assert repr(defence) == repr(Standard(BALL, train_mode=True, fold=False))
 
 
 def test_later_defences_need_a_line_each():
@@ -551,6 +607,33 @@ def test_divergence_is_named_and_the_last_good_checkpoint_kept(tmp_path, how, wh
     assert all(torch.isfinite(value).all() for value in state["model"].values())
 
 
+@pytest.mark.parametrize("then", ["goes on", "raises", "meets it again"])
+def test_what_went_wrong_first_is_named_though_it_is_read_at_the_end(then):
+    """The loss is infinite in batch 2; what batch 3 does with the broken weights does not hide that."""
+    seen = []
+
+    class Bad(Defence):
+        def craft(self, model, x, y, *, epoch, generator, start):
+            seen.append(len(seen) + 1)
+            if seen[-1] == 3 and then == "raises":
+                raise RuntimeError("an error that follows from it")
+            if seen[-1] == 3 and then == "meets it again":
+                return pgd(model, x, y, BALL)
+            return x * torch.inf if seen[-1] == 2 else x
+
+    with pytest.raises(Diverged, match="the loss is nan in epoch 1, batch 2"):
+        fit(network(), blobs(), Bad(), epochs=2, batch=16)
+    assert seen == ([1, 2, 3, 4] if then != "raises" else [1, 2, 3])
+
+
+def test_data_outside_the_ball_s_box_are_refused_in_any_batch():
+    data = blobs()
+    data.x[40] = 1.5
+    for random_start in (True, False):
+        with pytest.raises(ValueError, match=r"x must lie in the box \[0, 1\]; it ranges over \[.*, 1.5\]"):
+            fit(network(), data, Standard(BALL, steps=1, random_start=random_start), epochs=1, batch=16)
+
+
 @pytest.mark.filterwarnings("ignore::advnb.attacks.ZeroGradientWarning")
 def test_too_large_a_learning_rate_is_named():
     model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3))
@@ -625,7 +708,6 @@ def test_bad_arguments_are_named(change, message):
         ({"steps": 0}, "steps must be at least 1; got 0"),
         ({"step_size": -0.1}, "step_size must be a finite number above 0; got -0.1"),
         ({"loss": "hinge"}, "loss must be one of"),
-        ({"fold": True, "train_mode": True}, "fold must be False with train_mode=True"),
     ],
 )
 def test_bad_defences_are_refused_when_they_are_made(options, message):

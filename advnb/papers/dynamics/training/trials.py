@@ -56,7 +56,7 @@ def along_training(
             rows.append({**_accuracies(net, train, test, initial, scene.ball, seed), **_escapes(scene, seed)})
 
     look(scene.net, {"epoch": 0})
-    defence = Standard(scene.ball, steps=2, step_size=scene.ball.eps)
+    defence = Standard(scene.ball, steps=2, step_size=scene.ball.eps, fold=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ZeroGradientWarning)  # a network that has become constant
         fit(scene.net, train, defence, epochs=max(epochs), batch=64, lr=lr, momentum=0.0, weight_decay=0.0,
