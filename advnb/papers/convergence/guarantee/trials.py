@@ -137,8 +137,8 @@ def digits_network(defence: str, eps: float, epochs: int, seed: int, device: str
     generator = torch.Generator().manual_seed(seed)
     model = digits_cnn(generator=generator).to(device)
     if defence != "none":
-        defence = Standard(Linf(eps), fold=False)
-        fit(model, load("digits").to(device), defence, epochs=epochs, lr=0.05, seed=seed, progress=False)
+        unfolded = Standard(Linf(eps), fold=False)
+        fit(model, load("digits").to(device), unfolded, epochs=epochs, lr=0.05, seed=seed, progress=False)
     return model.double().eval(), generator
 
 
