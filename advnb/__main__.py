@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: its threads
 from advnb import data
 from advnb.data import sources
 from advnb.experiments import SCALES, Experiment, Outcome, find, run, verify
-from advnb.experiments.read import results_folder
+from advnb.experiments.read import results_folder, stored_scales
 from advnb.experiments.store import NotStored, ResultsError, ResultsFile, settled
 from advnb.experiments.verification import VerificationError
 
@@ -129,10 +130,39 @@ def _stored(experiment: Experiment, scale: str, folder: Path) -> dict[str, Any]:
     }
 
 
-def _verify(package: Package, name: str, **options: Any) -> int:
+def _verify(package: Package, name: str | None, log: str | None, **options: Any) -> int:
     """Run a sample of the stored trials again and print how far the numbers deviate."""
+    if name is None:
+        return _verify_all(package, log and Path(log), **options)
     _show(verify(_experiment(package, name), **options).to_dict("records"))
     return 0
+
+
+def _verify_all(package: Package, log: Path | None, results: str | None, scale: str | None, **options: Any) -> int:
+    """Verify every results file, a line each; what ``log`` says has held with this sample and seed is passed over."""
+    lines = map(json.loads, log.read_text(encoding="utf-8").splitlines()) if log and log.exists() else ()
+    asked = {"sample": options["sample"], "seed": options["seed"]}
+    done = {line["results"] for line in lines if line["held"] and asked.items() <= line.items()}
+    failed = 0
+    for one in find(package).values():
+        for size in stored_scales(one.name, results) if scale is None else [scale]:
+            file = ResultsFile(results_folder(results), one.name, size)
+            if file.path.stem in done or not file.path.exists():
+                continue
+            start = time.monotonic()
+            try:
+                report = verify(one, scale=size, results=results, **options)
+                held, said = True, f"{report['used'][report['promised']].max():.2g} of what is allowed"
+            except (VerificationError, ValueError) as error:
+                held, said = False, str(error)
+            failed += not held
+            seconds = round(time.monotonic() - start)
+            print(f"{file.path.stem}: {'held' if held else 'FAILED'}, {said} ({seconds} s)", flush=True)
+            if log:
+                log.parent.mkdir(parents=True, exist_ok=True)
+                with log.open("a", encoding="utf-8") as kept:
+                    kept.write(json.dumps({"results": file.path.stem, **asked, "held": held, "said": said}) + "\n")
+    return 1 if failed else 0
 
 
 def _claims(package: Package, write: bool, results: str | None) -> int:
@@ -233,11 +263,13 @@ def _parser() -> argparse.ArgumentParser:
     option = add(_status, "status", "say what is stored of each experiment, or of one")
     option("name", nargs="?", help="an experiment")
     option = add(_verify, "verify", "run a random sample of the stored trials again and compare")
-    option("name", help="an experiment")
+    option("name", nargs="?", help="an experiment (default: all that is stored, one after the other)")
+    option("--log", metavar="FILE", help="with no name: note there what has held, and pass over what it says has")
     option("--sample", type=int, default=5, metavar="K", help="how many trials (default: 5)")
     option("--scale", choices=SCALES, help="default: the largest stored")
     option("--device", help="default: the kind of device the trial was stored from, else the CPU")
     option("--seed", type=int, default=0, help="chooses the sample (default: 0)")
+    option("--alike", action="store_true", help="this processor rounds as the one that stored: demand all fields")
     option = add(_claims, "claims", "judge all claims on what is stored; compare with what is written down")
     option("--write", action="store_true", help="write down what has changed")
     option = add(_data, "data", "say which data sets are here, or fetch one")

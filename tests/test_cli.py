@@ -139,6 +139,25 @@ def test_verify_exits_with_1_and_shows_the_table(call, folder):
     assert "cannot be had again: end deviates by 1 where" in err
 
 
+def test_verify_without_a_name_takes_all_and_goes_on_where_it_stopped(call, folder, tmp_path):
+    for name in ("walk", "drifting"):
+        assert call(f"run toy.{name} --scale live --quiet")[0] == 0
+    log = tmp_path / "new" / "log.jsonl"
+    code, out, _ = call(f"verify --sample 1 --log {log}")
+    assert code == 0 and [line.split(",")[0] for line in out.splitlines()] == [
+        "toy.drifting.live: held", "toy.walk.live: held"
+    ]  # fmt: skip
+    path = folder / "toy.walk.live.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[0]["values"]["end"] += 1
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert call(f"verify --sample 1 --log {log}")[:2] == (0, "")
+    code, out, _ = call(f"verify --sample 9 --log {log}")  # another sample, which nothing has held for
+    assert code == 1 and "toy.drifting.live: held" in out and "toy.walk.live: FAILED, toy.walk at live scale" in out
+    code, out, _ = call(f"verify --sample 9 --log {log}")
+    assert code == 1 and "drifting" not in out and "toy.walk.live: FAILED" in out
+
+
 def test_a_damaged_file_is_told_and_the_others_are_shown(call, folder):
     call("run toy.walk --scale live --quiet")
     (folder / "toy.walk.laptop.jsonl").write_text("what is this\n")

@@ -96,6 +96,8 @@ class Experiment:
         tolerance: how far ``verify`` lets a recomputed field lie from the stored one.
         tolerances: the same for single fields.
         unchecked: fields that a second run need not repeat, such as times.
+        like_processor: fields that a second run repeats on a processor that rounds as the first one did, and need
+            not on another: what stands at the end of a path on which a last bit grows.
 
     Raises ``ValueError`` or ``TypeError`` when declared wrongly, at import.
     """
@@ -109,6 +111,7 @@ class Experiment:
     tolerance: Tolerance = Tolerance()
     tolerances: Mapping[str, Tolerance] = field(default_factory=dict)
     unchecked: Sequence[str] = ()
+    like_processor: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_]*\.[a-z0-9][a-z0-9_]*", str(self.name)):

@@ -44,17 +44,19 @@ def verify(
     device: str | None = None,
     seed: int = 0,
     results: Path | str | None = None,
+    alike: bool = False,
 ) -> pd.DataFrame:
     """Run ``sample`` randomly chosen stored trials again and compare what they return with what is stored.
 
     ``scale`` is the largest stored one unless given; ``device`` is the kind of device the trial was stored from
-    if there is one here, else the CPU. ``seed`` chooses the sample.
+    if there is one here, else the CPU. ``seed`` chooses the sample. ``alike`` says that the processor here rounds as
+    the one that stored, which makes the fields that the experiment declares as ``like_processor`` a promise too.
 
     Returns one row for each field, with the columns ``field``, ``trials``, ``deviation`` (the largest of
     |new - old|), ``allowed`` (atol + rtol |old| at the entry that used most of it), ``used`` (their ratio),
-    ``holds`` and ``worst`` (the trial concerned).
-    Raises ``VerificationError`` if any field deviates by more than the experiment's tolerance, is missing, or
-    has another shape, and if a trial raises; and ``NotStored`` if nothing is stored. Nothing is taken from
+    ``holds``, ``promised`` and ``worst`` (the trial concerned).
+    Raises ``VerificationError`` if any promised field deviates by more than the experiment's tolerance, is missing,
+    or has another shape, and if a trial raises; and ``NotStored`` if nothing is stored. Nothing is taken from
     :func:`kept_folder`: what an earlier run left there is what is to be computed again.
     """
     import pandas as pd  # see read.table
@@ -78,9 +80,10 @@ def verify(
     worst = table.loc[table.groupby("field", sort=False)["used"].idxmax()].reset_index(drop=True)
     worst.insert(1, "trials", worst["field"].map(table["field"].value_counts()))
     worst.insert(5, "holds", worst["used"] <= 1)
+    worst.insert(6, "promised", alike | ~worst["field"].isin(experiment.like_processor))
     problems += [
         f"{row.field} deviates by {row.deviation:.3g} where {row.allowed:.3g} is allowed ({row.worst})"
-        for row in worst[~worst["holds"]].itertuples()
+        for row in worst[~worst["holds"] & worst["promised"]].itertuples()
     ]
     if problems:
         title = f"{experiment.name} at {good[0]['scale']} scale cannot be had again"

@@ -7,6 +7,7 @@ import textwrap
 import pytest
 
 from advnb.experiments import find
+from advnb.experiments.read import stored_scales, succeeded
 
 EXPERIMENTS = find()
 
@@ -30,3 +31,11 @@ def test_a_trial_that_ignores_its_device_is_declared_for_the_cpu_alone(name):
     """Or its stored line would name a GPU that has done nothing."""
     experiment = EXPERIMENTS[name]
     assert looks_at(experiment.trial, "device") or tuple(experiment.devices) == ("cpu",)
+
+
+@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if EXPERIMENTS[name].like_processor])
+def test_what_only_a_like_processor_repeats_is_what_is_stored_and_not_all_of_it(name):
+    declared = set(EXPERIMENTS[name].like_processor)
+    for scale in stored_scales(name):
+        fields = succeeded(name, scale)[0]["values"].keys()
+        assert declared < fields

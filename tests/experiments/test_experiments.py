@@ -1,5 +1,6 @@
 """Declaring, running and verifying experiments."""
 
+import dataclasses
 import json
 import math
 import re
@@ -496,6 +497,17 @@ def test_verify_tells_a_trial_that_depends_on_more_than_its_arguments(tmp_path, 
 def test_verify_leaves_unchecked_fields_out(tmp_path):
     go(SLOW, tmp_path, seeds=2)
     assert verify(SLOW, results=tmp_path).field.tolist() == ["slept", "square"]
+
+
+def test_verify_reports_what_is_promised_on_a_like_processor_and_demands_it_when_told(tmp_path):
+    go(WALK, tmp_path)
+    altered(tmp_path, lambda values: values.update(far=-1.0))
+    walk = dataclasses.replace(WALK, like_processor=["far"])
+    report = verify(walk, sample=4, results=tmp_path).set_index("field")
+    assert report.promised.to_dict() == {"end": True, "path": True, "far": False, "up": True}
+    assert not report.holds["far"] and report.holds.sum() == 3
+    with pytest.raises(VerificationError, match="far deviates by"):
+        verify(walk, sample=4, results=tmp_path, alike=True)
 
 
 def test_verify_takes_trials_that_succeeded(tmp_path):

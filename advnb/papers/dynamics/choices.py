@@ -87,6 +87,8 @@ FIG2_PRECISION = Experiment(
     seeds={"laptop": 6, "full": 10},
     dtype="float64",
     tolerance=Tolerance(rtol=1e-2, atol=1e-3),
+    like_processor=["margin_start", "margin_floor"]
+    + [f"{name}{suffix}" for name in ("zero", "cosine", *RULES) for suffix in ("32", "64")],  # all after a climb
 )  # fmt: skip
 """The same start in float32 and float64."""
 
