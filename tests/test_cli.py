@@ -150,6 +150,7 @@ def test_verify_without_a_name_takes_all_and_goes_on_where_it_stopped(call, fold
     path = folder / "toy.walk.live.jsonl"
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     lines[0]["values"]["end"] += 1
+    del lines[0]["crc32"]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert call(f"verify --sample 1 --log {log}")[:2] == (0, "")
     code, out, _ = call(f"verify --sample 9 --log {log}")  # another sample, which nothing has held for
