@@ -133,7 +133,7 @@ def _stored(experiment: Experiment, scale: str, folder: Path) -> dict[str, Any]:
 def _verify(package: Package, name: str | None, log: str | None, **options: Any) -> int:
     """Run a sample of the stored trials again and print how far the numbers deviate."""
     if name is None:
-        return _verify_all(package, log and Path(log), **options)
+        return _verify_all(package, Path(log) if log else None, **options)
     _show(verify(_experiment(package, name), **options).to_dict("records"))
     return 0
 
