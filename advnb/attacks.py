@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from advnb import checks, gradients, losses
 from advnb.balls import Ball
 from advnb.flip import Flip, minimal_flip
+from advnb.fold import Folding, is_folded
 from advnb.losses import AnyLoss, Loss
 
 __all__ = ["Flip", "Trace", "ZeroGradientWarning", "ascend", "cw", "fgsm", "minimal_flip", "pgd"]
@@ -38,6 +39,9 @@ Traced = bool | Literal["x", "steps"]
 
 TILE = 4
 """Rows in multiples of which a CPU's matrix products round alike; what is left over they round in another way."""
+
+WORTH = 256
+"""Gradients of one example from which on a folded copy is worth its making, by default."""
 
 
 class ZeroGradientWarning(UserWarning):
@@ -220,6 +224,7 @@ def pgd(
     trace: Traced = False,
     chunk: int | None = None,
     autocast: torch.dtype | None = None,
+    fold: bool | Folding = True,
     allow_train_mode: bool = False,
 ) -> Crafted:
     """Projected gradient descent's ascent on the loss: Madry et al.'s attack; eq. (3) of Wang et al. (2019).
@@ -259,6 +264,11 @@ def pgd(
         Examples a forward pass; by default 64 images on a CPU and everything on an accelerator.
     autocast
         ``torch.bfloat16`` runs the network in that precision; points, steps and FOSC stay in the dtype of x.
+    fold
+        Attack a folded copy of the model (:func:`advnb.fold.fold`): the same function up to rounding, for half the time
+        or less on convolutional networks. The copy is compared with the model on two examples first; where
+        it differs or nothing is to be gained, the model is attacked as it is, as it always is with False. A
+        :class:`advnb.fold.Folding` keeps the copy for further attacks.
     allow_train_mode
         Insist on attacking a model in train mode (its buffers are restored afterwards).
     """
@@ -283,18 +293,19 @@ def pgd(
         most = parts[0].stop
         if not (hasattr(model, "along_path") or any(part.training for part in model.modules())):
             parts = [slice(None)]  # the gradient takes the chunks, of whoever is left
-    kind, wanted = x.device.type, autocast is not None
-    known = wanted or torch.amp.is_autocast_available(kind)
-    with gradients.frozen(model), torch.autocast(kind, autocast, enabled=wanted) if known else nullcontext():
-        gradients.check_model(model, x, y, objective)
-        outcomes = [
-            ascend(
-                _network_gradient(model, y[part], objective, start[part], fosc_below is not None, most),
-                x[part], ball, start=start[part], steps=steps, step_size=step_size, direction=direction,
-                fosc_below=fosc_below, gap=gap, trace=trace,
-            )
-            for part in parts
-        ]  # fmt: skip
+    with gradients.frozen(model):
+        with _autocast(x, autocast):
+            gradients.check_model(model, x, y, objective)
+        network = _folded(model, x, ball, fold, steps * len(x))
+        with _autocast(x, autocast):
+            outcomes = [
+                ascend(
+                    _network_gradient(network, y[part], objective, start[part], fosc_below is not None, most),
+                    x[part], ball, start=start[part], steps=steps, step_size=step_size, direction=direction,
+                    fosc_below=fosc_below, gap=gap, trace=trace,
+                )
+                for part in parts
+            ]  # fmt: skip
     return _joined(outcomes) if trace else torch.cat(outcomes)
 
 
@@ -322,6 +333,23 @@ def cw(
         # An example that starts out misclassified has a zero gradient by design.
         warnings.simplefilter("ignore", ZeroGradientWarning)
         return pgd(model, x, y, ball, steps=steps, loss=objective, **options)
+
+
+def _autocast(x: Tensor, dtype: torch.dtype | None) -> AbstractContextManager[None]:
+    """Switch autocast on, or off where it is known."""
+    kind, wanted = x.device.type, dtype is not None
+    known = wanted or torch.amp.is_autocast_available(kind)
+    return torch.autocast(kind, dtype, enabled=wanted) if known else nullcontext()
+
+
+def _folded(model: nn.Module, x: Tensor, ball: Ball, fold: bool | Folding, count: int) -> nn.Module:
+    """Return what an attack of ``count`` gradients runs on: the model or, where that pays, a folded copy."""
+    if not isinstance(fold, bool | Folding):
+        raise TypeError(f"fold must be True, False or a Folding; got {fold!r}")
+    if fold is False or is_folded(model) or (fold is True and count < WORTH):
+        return model
+    folding = Folding() if fold is True else fold
+    return folding(model, ball.sample(x[:2].detach(), generator=torch.Generator().manual_seed(0)))
 
 
 def _network_gradient(

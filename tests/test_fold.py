@@ -11,11 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from advnb.attacks import pgd
+from advnb.attacks import cw, fgsm, pgd
 from advnb.balls import Linf
 from advnb.fold import Folding, fold, is_folded
 from advnb.gradients import loss_and_gradient
-from advnb.models import cifar_cnn, mnist_cnn, wide_resnet
+from advnb.kernels import FewChannels
+from advnb.losses import cross_entropy
+from advnb.models import cifar_cnn, digits_cnn, initialise, mnist_cnn, wide_resnet
 
 
 def warmed(model: nn.Module, shape: tuple[int, ...]) -> nn.Module:
@@ -43,8 +45,8 @@ def test_batch_norm_is_gone_and_the_pool_comes_first():
     folded = fold(model)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
     kinds = [type(dict(folded.network.named_modules()).get(str(node.target))) for node in folded.network.graph.nodes]
-    spatial = [kind for kind in kinds if kind in (nn.Conv2d, nn.MaxPool2d, nn.ReLU)]
-    assert spatial[:6] == [nn.Conv2d, nn.MaxPool2d, nn.ReLU] * 2
+    spatial = [kind for kind in kinds if issubclass(kind, nn.Conv2d | nn.MaxPool2d | nn.ReLU)]
+    assert spatial[:6] == [FewChannels, nn.MaxPool2d, nn.ReLU, nn.Conv2d, nn.MaxPool2d, nn.ReLU]
 
 
 def test_the_attack_is_equally_strong(trained, digits):
@@ -86,9 +88,10 @@ def test_train_mode_is_refused():
         fold(nn.Linear(2, 2))
 
 
-def small(**options) -> nn.Module:
-    layers = [nn.Conv2d(1, 4, 3, padding=1, **options), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2)]
-    return warmed(nn.Sequential(*layers, nn.Flatten(), nn.Linear(64, 3)), (1, 8, 8))
+def small() -> nn.Module:
+    layers = [nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2)]
+    model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(64, 3))
+    return warmed(initialise(model, torch.Generator().manual_seed(0)), (1, 8, 8))
 
 
 X = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(3))
@@ -295,3 +298,97 @@ def test_functions_are_rearranged_like_modules_but_not_a_pool_with_indices(indic
     names = [node.name for node in folded.network.graph.nodes]
     pool = next(name for name in names if "pool" in name)
     assert (names.index(pool) < names.index("relu")) == (not indices)
+
+
+# --- attacks fold by themselves ---------------------------------------------------------------------------------
+
+
+def test_by_default_an_attack_is_as_strong_as_on_the_model_as_it_is(trained, digits):
+    x, y, ball = digits.test.x[:500], digits.test.y[:500], Linf(0.1)
+    start = ball.sample(x, generator=torch.Generator().manual_seed(0))
+    for attack in (partial(pgd, start=start), partial(pgd, start=start, steps=40), fgsm, partial(cw, start=start)):
+        found = []
+        for fold_it in (True, False):
+            x_adv = attack(trained, x, y, ball, fold=fold_it)
+            with torch.no_grad():
+                output = trained(x_adv)
+            found.append((int((output.argmax(1) == y).sum()), float(cross_entropy(output, y).mean())))
+        (right, loss), (right_plain, loss_plain) = found
+        assert abs(right - right_plain) <= 1 and abs(loss - loss_plain) <= 1e-3 * max(1.0, loss_plain)
+
+
+class Watched(nn.Module):
+    """Appends to a list at each call, of its copies too."""
+
+    def __init__(self, calls: list[int]) -> None:
+        super().__init__()
+        self.rest, self.note = small(), lambda: calls.append(1)
+        self.eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.note()
+        return self.rest(x)
+
+
+@pytest.mark.parametrize(
+    ("n", "fold_it", "expected"),
+    [(64, True, 3), (64, False, 11), (8, True, 11)],  # checked, traced, compared; or checked and ten gradients
+)
+def test_a_copy_is_attacked_where_that_pays(n, fold_it, expected):
+    calls = []
+    pgd(Watched(calls), torch.rand(n, 1, 8, 8), torch.zeros(n, dtype=torch.int64), Linf(0.1), fold=fold_it)
+    assert len(calls) == expected
+
+
+def test_a_folding_serves_many_attacks():
+    calls = []
+    model, folding, y = Watched(calls), Folding(), torch.zeros(4, dtype=torch.int64)
+    for k in range(3):
+        pgd(model, X, y, Linf(0.1), fold=folding)
+        assert len(calls) == 3 + k  # only checked, once the copy is there
+    fgsm(folding(model), X, y, Linf(0.1))
+    assert len(calls) == 5
+
+
+PLAIN = {
+    "mlp": lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 3)),
+    **{what: lambda what=what: Around(ODD[what]) for what in ("counts", "branches", "has a gradient of its own")},
+}
+
+
+@pytest.mark.parametrize("what", PLAIN)
+def test_what_is_not_folded_is_attacked_bit_for_bit_as_it_is(what):
+    model = initialise(PLAIN[what](), torch.Generator().manual_seed(0)).eval()
+    x, y = torch.rand(64, 1, 8, 8), torch.zeros(64, dtype=torch.int64)
+    one, other = (pgd(model, x, y, Linf(0.1), random_start=False, fold=fold_it) for fold_it in (True, False))
+    assert torch.equal(one, other)
+
+
+def test_errors_are_those_of_the_model():
+    x, y = torch.rand(64, 1, 8, 8), torch.zeros(64, dtype=torch.int64)
+    with pytest.raises(RuntimeError, match="to have 1 channels, but got 0 channels"):
+        pgd(Around(ODD["fails"]), x, y, Linf(0.1))
+    with pytest.raises(ValueError, match="the loss does not depend on x"):
+        pgd(Around(ODD["runs without a gradient"]), x, y, Linf(0.1))
+    with pytest.raises(TypeError, match="fold must be True, False or a Folding; got 'yes'"):
+        pgd(small(), x, y, Linf(0.1), fold="yes")
+    with pytest.raises(ValueError, match="model is in train mode"):
+        pgd(small().train(), x, y, Linf(0.1))
+
+
+def test_a_model_in_train_mode_is_attacked_as_it_is():
+    model, x, y = small().train(), torch.rand(64, 1, 8, 8), torch.zeros(64, dtype=torch.int64)
+    one, other = (
+        pgd(model, x, y, Linf(0.1), random_start=False, fold=fold_it, allow_train_mode=True)
+        for fold_it in (True, False)
+    )
+    assert torch.equal(one, other)
+
+
+def test_a_folded_attack_leaves_the_model_and_the_random_state_alone():
+    model, x = digits_cnn(generator=torch.Generator().manual_seed(0)).eval(), torch.rand(64, 1, 8, 8)
+    y, before, state = torch.zeros(64, dtype=torch.int64), copy.deepcopy(model.state_dict()), torch.get_rng_state()
+    pgd(model, x, y, Linf(0.1), random_start=False)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(part.requires_grad and part.grad is None for part in model.parameters()) and not model.training

@@ -98,7 +98,7 @@ class Course:
         steps, eps = self.steps * (MORE if more else 1), ball.eps
         size = (lambda k: eps / 4 * (1 - k / steps)) if more else eps / 4
         model, loss = options.pop("model", subject.model), options.pop("loss", subject.loss)
-        options |= {"steps": steps, "step_size": size, "loss": loss, "generator": self.generator}
+        options |= {"steps": steps, "step_size": size, "loss": loss, "generator": self.generator, "fold": False}
         return pgd(model, subject.x, subject.y, ball, **options)
 
     def probe(self) -> None:

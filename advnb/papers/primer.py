@@ -63,8 +63,8 @@ def sweep(model: nn.Module, data: Split, seed: int) -> pd.DataFrame:
         ball, generator = Linf(eps), torch.Generator().manual_seed(seed)
         crafted = {
             "random noise": ball.sample(data.x, generator=generator),
-            "FGSM": fgsm(model, data.x, data.y, ball),
-            "PGD-10": pgd(model, data.x, data.y, ball, generator=generator),
+            "FGSM": fgsm(model, data.x, data.y, ball, fold=False),
+            "PGD-10": pgd(model, data.x, data.y, ball, generator=generator, fold=False),
         }
         rows[eps] = {name: accuracy(model, (x_adv, data.y)) for name, x_adv in crafted.items()}
     return pd.DataFrame(rows).T.rename_axis("eps")
@@ -75,8 +75,8 @@ def masking(model: nn.Module, data: Split, ball: Linf, factor: float = 1000.0) -
     loud = Scaled(model, factor)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ZeroGradientWarning)  # that is what the page is about to show
-        on_entropy = pgd(loud, data.x, data.y, ball, steps=20, random_start=False)
-    on_margin = cw(loud, data.x, data.y, ball, steps=20, random_start=False)
+        on_entropy = pgd(loud, data.x, data.y, ball, steps=20, random_start=False, fold=False)
+    on_margin = cw(loud, data.x, data.y, ball, steps=20, random_start=False, fold=False)
     crafted = {"PGD on cross entropy": on_entropy, "PGD on the margin": on_margin}
     return {name: accuracy(loud, (x_adv, data.y)) for name, x_adv in crafted.items()}
 
@@ -95,12 +95,13 @@ def lesson(*, seed: int, device: str, epochs: int) -> dict[str, Any]:
     robust = train(Standard(ball, fold=False), seed, 2 * epochs, device)
     table = sweep(model, data, seed)
     start = ball.sample(data.x, generator=generator)
+    options: dict[str, Any] = {"steps": STEPS, "start": start, "trace": True, "fold": False}
     left = [
-        _left_over(pgd(model, data.x, data.y, ball, steps=STEPS, step_size=size, start=start, trace=True)[1])
+        _left_over(pgd(model, data.x, data.y, ball, step_size=size, **options)[1])
         for size in (EPS / 4, lambda k: EPS / 4 * (1 - k / STEPS))
     ]
     hidden = masking(model, data, ball)
-    twenty = partial(pgd, ball=ball, steps=20, generator=generator)
+    twenty = partial(pgd, ball=ball, steps=20, generator=generator, fold=False)
     return {
         "clean": accuracy(model, data),
         "noise": table["random noise"].tolist(),

@@ -128,7 +128,7 @@ def _only_first_batch(ball: Ball, size: int = 20) -> Callable[..., Tensor]:
     def attack(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         x_adv = x.clone()
         for rows in torch.arange(len(x)).split(size):
-            x_adv[rows] = pgd(model, x[rows], y[rows], ball, random_start=False)
+            x_adv[rows] = pgd(model, x[rows], y[rows], ball, random_start=False, fold=False)
             break
         return x_adv
 
@@ -139,7 +139,7 @@ def _until_one_falls(ball: Ball) -> Callable[..., Tensor]:
     """An attack that leaves its loop over steps for the whole batch once the first example has fallen."""
 
     def attack(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        path = pgd(model, x, y, ball, steps=40, random_start=False, trace="x")[1].x
+        path = pgd(model, x, y, ball, steps=40, random_start=False, trace="x", fold=False)[1].x
         right = [int((model(point).argmax(1) == y).sum()) for point in path]
         return path[next((k for k, count in enumerate(right) if count < right[0]), -1)]
 
@@ -219,22 +219,22 @@ FAULTS = {
     "half of the graph": Fault("wrong-gradient", "one half of the image is detached", _model(_half_detached)),
     "too large a ball": Fault(
         "outside", "the attack projects onto a ball of twice the radius",
-        _attack(lambda ball: partial(pgd, ball=Linf(2 * ball.eps))),
+        _attack(lambda ball: partial(pgd, ball=Linf(2 * ball.eps), fold=False)),
     ),
     "wrong sign": Fault(
         "loss-falls", "the attack descends",
-        _attack(lambda ball: partial(pgd, ball=ball, loss=lambda z, y: -cross_entropy(z, y))),
+        _attack(lambda ball: partial(pgd, ball=ball, fold=False, loss=lambda z, y: -cross_entropy(z, y))),
     ),
     "return in the loop over batches": Fault(
         "early-return", "only the first batch of 20 is attacked", _attack(_only_first_batch)
     ),
     "tiny steps": Fault(
         "short-reach", "ten steps of eps / 50 cannot cross the ball",
-        _attack(lambda ball: partial(pgd, ball=ball, steps=10, step_size=ball.eps / 50)),
+        _attack(lambda ball: partial(pgd, ball=ball, fold=False, steps=10, step_size=ball.eps / 50)),
     ),
     "too few steps": Fault(
         "unfinished", "two steps of eps / 2",
-        _attack(lambda ball: partial(pgd, ball=ball, steps=2, step_size=ball.eps / 2)),
+        _attack(lambda ball: partial(pgd, ball=ball, fold=False, steps=2, step_size=ball.eps / 2)),
     ),
     "return at the first success": Fault(
         "unfinished", "the loop ends for all once one example has fallen", _attack(_until_one_falls)

@@ -136,7 +136,7 @@ class Standard(Defence):
         options = {name: getattr(self, name) for name in ("steps", "step_size", "loss", "autocast")}
         options |= {"allow_train_mode": self.train_mode, "chunk": len(x) if self.train_mode else None, **changes}
         asked = options.pop("trace", False)
-        x_adv, trace = pgd(network, x, y, self.ball, start=start, trace=asked or "steps", **options)
+        x_adv, trace = pgd(network, x, y, self.ball, start=start, trace=asked or "steps", fold=False, **options)
         most = options["steps"] + (asked in (True, "x"))  # an example at rest has seen the gradient that stopped it
         self._add(steps=trace.steps.sum(), gradients=(trace.steps + 1).clamp_max(most).sum())
         return (x_adv, trace) if asked else x_adv

@@ -18,6 +18,7 @@ from advnb import gradients
 from advnb.attacks import Gap, fgsm, pgd
 from advnb.balls import L2, Ball, Linf
 from advnb.criterion import fosc, from_start
+from advnb.fold import fold
 from advnb.models import digits_cnn
 from advnb.training import Curriculum, Defence, Dynamic, FGSMThenPGD, Standard, Unsecured
 
@@ -105,13 +106,14 @@ def masked(
 
 @pytest.mark.parametrize("ball", [BALL, L2(1.0), L2(1.0, box=(0.0, 1.0))], ids=str)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("name", ["cnn", "mlp"])
+@pytest.mark.parametrize("name", ["cnn", "mlp", "folded cnn"])
 def test_dropping_an_example_is_carrying_it_along_bit_for_bit(nets, digits, name, dtype, ball):
     """Also when one to three rows are left, which a matrix product on a CPU would round in another way."""
-    model = copy.deepcopy(nets[name]).to(dtype)
+    model = copy.deepcopy(nets[name.removeprefix("folded ")]).to(dtype)
+    model = fold(model) if name == "folded cnn" else model
     x, y = digits.test.x[:64].to(dtype), digits.test.y[:64]
     start = ball.sample(x, torch.Generator().manual_seed(0))
-    _, trace = pgd(model, x, y, ball, start=start, trace=True)
+    _, trace = pgd(model, x, y, ball, start=start, trace=True, fold=False)
     c_t = trace.fosc[2].median().item()
     for lonely in (0, 1, 2, 3, 6):
 
@@ -121,7 +123,7 @@ def test_dropping_an_example_is_carrying_it_along_bit_for_bit(nets, digits, name
 
         expected, steps = masked(model, x, y, ball, start, c_t, gap)
         assert (steps == 10).sum() == (steps > 8).sum() == lonely
-        x_adv, seen = pgd(model, x, y, ball, start=start, fosc_below=c_t, gap=gap, trace="steps")
+        x_adv, seen = pgd(model, x, y, ball, start=start, fosc_below=c_t, gap=gap, trace="steps", fold=False)
         assert torch.equal(x_adv, expected)
         assert torch.equal(seen.steps, steps)
         assert seen.loss.shape == seen.fosc.shape == (0, 64)
@@ -330,7 +332,7 @@ def test_another_gap_takes_foscs_place_in_the_rule_and_in_the_trace(nets, digits
     def centred(grad: Tensor, z: Tensor, x: Tensor, start: Tensor) -> Tensor:
         return from_start(grad, z, start, BALL)
 
-    _, trace = pgd(model, x, y, replace(BALL, box=None), start=start, trace="x", gap=centred)
+    _, trace = pgd(model, x, y, replace(BALL, box=None), start=start, trace="x", gap=centred, fold=False)
     for k in (0, 10):
         _, grad, _ = gradients.loss_and_gradient(model, trace.x[k], y)
         torch.testing.assert_close(trace.fosc[k], from_start(grad, trace.x[k], start, BALL))

@@ -82,5 +82,5 @@ def tested(model: nn.Module, split: Split, eps: float) -> dict[str, float]:
 
 def at_fgsm(model: nn.Module, split: Split, ball: Linf) -> Any:
     """Return ``criterion.convergence`` at FGSM's examples of ``split``."""
-    x_adv: Tensor = fgsm(model, split.x, split.y, ball)
+    x_adv: Tensor = fgsm(model, split.x, split.y, ball, fold=False)
     return convergence(model, x_adv, split.x, split.y, ball)

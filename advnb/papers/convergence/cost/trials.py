@@ -103,7 +103,7 @@ def weak_fosc(*, data: str, examples: int, batch: int, seed: int, device: str, e
     weak = Standard(ball, steps=1, step_size=eps, fold=True)
     fit(model, split, weak, epochs=PROBE, batch=batch, lr=lr, seed=seed, progress=False)
     first = split[:LOOKED_AT]
-    x_adv = fgsm(model, first.x, first.y, ball)
+    x_adv = fgsm(model, first.x, first.y, ball, fold=False)
     return float(convergence(model, x_adv, first.x, first.y, ball).closed_form.mean())
 
 

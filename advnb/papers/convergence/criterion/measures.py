@@ -65,7 +65,7 @@ def along(model: nn.Module, split: Split, ball: Ball, start: Tensor, steps: int)
 
     The table has the further columns ``step`` and ``example``.
     """
-    _, trace = pgd(model, split.x, split.y, ball, steps=steps, start=start, trace="x")
+    _, trace = pgd(model, split.x, split.y, ball, steps=steps, start=start, trace="x", fold=False)
     rows = [
         measured(model, x_k, split, ball, start).assign(step=k, example=np.arange(len(x_k)))
         for k, x_k in enumerate(trace.x)

@@ -96,7 +96,8 @@ def dropping(*, c_t: float, seed: int, device: str, n: int = 256) -> dict[str, A
     recipe, split = RECIPES["digits"], images("digits", n, 1, device).train
     defence = cast(Dynamic, make_defence("dynamic", recipe, 1))
     start = defence.ball.sample(split.x, generator=torch.Generator().manual_seed(seed))
-    same: dict[str, Any] = {"steps": defence.steps, "step_size": defence.step_size, "start": start, "gap": defence.gap}
+    same: dict[str, Any] = {"steps": defence.steps, "step_size": defence.step_size, "start": start, "gap": defence.gap,
+                            "fold": False}  # fmt: skip
     x_dropped, kept = pgd(model, split.x, split.y, defence.ball, fosc_below=c_t, trace="steps", **same)
     _, carried = pgd(model, split.x, split.y, defence.ball, trace="x", **same)
     rest = rests_at(defence, carried, c_t)
