@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup book test check portable lab notebooks clean
+.PHONY: help setup book test check bench portable lab notebooks clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,6 +22,8 @@ export PYDEVD_DISABLE_FILE_VALIDATION := 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
 # As many processes as there are cores, at most eight, with one thread each: together they would only wait for each other.
+# What only the benchmark needs: torchattacks pins an old version of a package that Jupyter needs a new one of.
+BESIDE := _build/benchmark
 PYTEST := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n logical --maxprocesses=8
 
 help: ## List these commands
@@ -56,6 +58,12 @@ test: $(READY) ## Test everything: module, notebooks, and the built book in a br
 
 check: $(READY) ## Run the tests that need no browser and no notebook
 	$(PYTEST) --dist=loadfile -m "not browser and not slow" --ignore=tests/benchmarks
+
+bench: $(READY) ## Time attacks and training beside other libraries, for the page on speed (8 minutes)
+	@test -d $(BESIDE)/torchattacks || $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--no-deps --target $(BESIDE) torchattacks==3.5.1 || echo "torchattacks cannot be had: it is left out."
+	PYTHONPATH=$(CURDIR)/$(BESIDE)$${PYTHONPATH:+:$$PYTHONPATH} OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/compare.py $(BENCH)
+	$(BIN)/python book/_ext/execute.py book/speed.ipynb
 
 portable: $(READY) ## Test all of it under other processors and numbers of threads (SETTINGS=..., hours)
 	$(BIN)/python tests/portable.py $(SETTINGS) $(if $(STEPS),--steps $(STEPS))

@@ -23,12 +23,21 @@ AXE = offline.Package(
 FOLDER = Path(__file__).resolve().parents[2] / "_build" / "vendor"  # it is no part of the book
 NOT_FETCHED = "axe-core could not be fetched with npm"
 RUN = """
-const [done] = arguments;
-axe.run(document, { resultTypes: ["violations"], preload: false }).then(({ violations }) =>
+const [options, done] = arguments;
+axe.run(document, { ...options, resultTypes: ["violations"], preload: false }).then(({ violations }) =>
   done(violations.flatMap(({ id, impact, nodes }) => nodes.map(({ target, html, any, all, none }) =>
     [id, impact, target.flat().join(" "), html, [...any, ...all, ...none][0]?.message ?? ""]))),
   (error) => done([["axe itself", "critical", "", "", String(error)]]));
 """
+
+COLOURS = ("color-contrast", "link-in-text-block")
+"""The rules that look at colours: most of axe's time, and all that a theme can change."""
+
+SOME = {
+    "all": {},
+    "colours": {"runOnly": {"type": "rule", "values": COLOURS}},
+    "the rest": {"rules": {rule: {"enabled": False} for rule in COLOURS}},
+}
 
 THEIRS: dict[str, tuple[str, str]] = {}
 """Rule: (what it is found in, why it stays)."""
@@ -41,13 +50,13 @@ def script() -> str:
     return (FOLDER / AXE.folder / AXE.script).read_text(encoding="utf-8")
 
 
-def violations(page: probes.Visit, theme: str) -> list[str]:
-    """What axe finds in an open page in a theme, one line a place."""
+def violations(page: probes.Visit, theme: str, rules: str = "all") -> list[str]:
+    """What axe finds in an open page in a theme by some of its rules (of `SOME`), one line a place."""
     if not page("return !!window.axe"):
         page(script())
     probes.show(page, theme)
     probes.out_of_reach(page)  # which waits until the page's scripts have taken note of its width
-    found = page.browser.execute_async_script(RUN)
+    found = page.browser.execute_async_script(RUN, SOME[rules])
     return [f"{rule} ({impact}): {where}: {why}" for rule, impact, where, html, why in found if not theirs(rule, html)]
 
 
