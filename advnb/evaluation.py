@@ -2,7 +2,9 @@
 
 An attack here is any callable ``attack(model, x, y) -> x_adv``, such as ``functools.partial(pgd, ball=Linf(0.1))``.
 If it takes a ``generator``, it is given one; if it returns a pair (``trace=True``), the first part counts. ``None``
-stands for no attack. Models give logits (n, classes) for int64 labels, or one output (n,) for labels in {-1, +1}.
+stands for no attack. The attacks of this package, with arguments bound by ``partial`` or not, run on one folded copy of
+each model (:mod:`advnb.fold`), the same function up to rounding, unless ``fold`` is bound or False; what they craft is
+always judged by the model as it is. Models give logits (n, classes) for int64 labels, or one output (n,) for labels in {-1, +1}.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from advnb import checks, gradients, losses
+from advnb.attacks import cw, fgsm, pgd
 from advnb.data import Examples, Split, as_split
+from advnb.fold import Folding
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,13 +45,14 @@ def accuracy(
     batch: int = 256,
     generator: torch.Generator | None = None,
     progress: bool = False,
+    fold: bool = True,
     allow_train_mode: bool = False,
 ) -> float:
     """Return the fraction of ``data`` that ``model`` classifies correctly, in [0, 1], clean or attacked.
 
     ``model`` is in eval mode and the examples are on its device. ``attack`` crafts each ``batch`` of them before it is
     classified; it is handed the ``generator`` if it takes one. A random attack draws batch by batch, so its draws
-    depend on that size. ``progress`` shows a bar. ``allow_train_mode`` evaluates in train mode all the same (buffers
+    depend on that size. ``progress`` shows a bar. ``fold=False`` attacks the model as written. ``allow_train_mode`` evaluates in train mode all the same (buffers
     are restored); the attack must be told separately.
 
     Raises ValueError or TypeError on a model in train mode, labels without a logit, outputs that are not finite, an
@@ -56,7 +61,7 @@ def accuracy(
     split = as_split(data)
     _check_model("model", model, split.x, allow_train_mode)
     with tqdm(total=len(split), desc="accuracy", disable=not progress) as bar:
-        crafting = partial(craft, model, attack, generator)
+        crafting = partial(craft, model, attack, generator, fold=Folding() if fold else False)
         scores = _attacked(crafting, {"model": model}, split, batch, bar)
     return int(scores["model"][0].sum()) / len(split)
 
@@ -71,6 +76,7 @@ def white_box(
     confidence: float = 0.95,
     batch: int = 256,
     progress: bool = True,
+    fold: bool = True,
     allow_train_mode: bool = False,
 ) -> pd.DataFrame:
     """Attack every model with every attack, each attack knowing the model, and return one row a pair.
@@ -96,11 +102,11 @@ def white_box(
         for name, model in group.items():
             _check_model(f"{kind}[{name!r}]", model, split.x, allow_train_mode)
     rows = []
-    what = "transfer" if targets else "white box"
+    what, foldings = "transfer" if targets else "white box", {name: Folding() if fold else False for name in models}
     with tqdm(total=len(models) * len(attacks) * len(split), desc=what, disable=not progress) as bar:
         for (source, model), (name, attack) in itertools.product(models.items(), attacks.items()):
             begin = time.perf_counter()
-            crafting = partial(craft, model, attack, _generator(seed, name))
+            crafting = partial(craft, model, attack, _generator(seed, name), fold=foldings[source])
             scores = _attacked(crafting, targets or {source: model}, split, batch, bar)
             seconds = time.perf_counter() - begin
             for target, found in scores.items():
@@ -161,11 +167,18 @@ def _summary(correct: Tensor, loss: Tensor, confidence: float) -> dict[str, floa
     return {"accuracy": hits / n, "low": low, "high": high, "n": n, "loss": float(loss.double().mean())}
 
 
-def craft(model: nn.Module, attack: Attack | None, generator: torch.Generator | None, x: Tensor, y: Tensor) -> Tensor:
-    """Return what ``attack`` makes of ``x``, handed ``generator`` if it takes one; raises if it is no batch like x."""
+def craft(
+    model: nn.Module, attack: Attack | None, generator: torch.Generator | None, x: Tensor, y: Tensor,
+    fold: Folding | bool | None = None,
+) -> Tensor:  # fmt: skip
+    """Return what ``attack`` makes of ``x``, handed ``generator`` if it takes one; raises if it is no batch like x.
+
+    With ``fold`` an attack of this package is handed that, unless it is bound to another.
+    """
     if attack is None:
         return x
-    options = {"generator": generator} if _takes_generator(attack) else {}
+    options: dict[str, Any] = {"generator": generator} if _takes_generator(attack) else {}
+    options |= {"fold": fold} if fold is not None and _takes_fold(attack) else {}
     result = attack(model, x, y, **options)
     x_adv = result[0] if isinstance(result, tuple) else result
     checks.images("the result of the attack", x_adv)
@@ -180,6 +193,15 @@ def _takes_generator(attack: Attack) -> bool:
         return True
     fixed = getattr(attack, "keywords", {})
     return "generator" not in fixed and any(p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+def _takes_fold(attack: Attack) -> bool:
+    """Whether the attack is one of this package that has not been told whether to fold (by ``functools.partial``)."""
+    while isinstance(attack, partial):
+        if "fold" in attack.keywords:
+            return False
+        attack = attack.func
+    return attack in (pgd, fgsm, cw)
 
 
 def score(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

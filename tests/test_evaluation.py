@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import partial
 
 import pandas as pd
@@ -9,10 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from advnb import gradients
 from advnb.attacks import cw, fgsm, pgd
 from advnb.balls import Linf
 from advnb.data import Split
 from advnb.evaluation import accuracy, table, transfer, white_box
+from advnb.fold import is_folded
 
 
 class Threshold(nn.Module):
@@ -61,6 +64,53 @@ def test_accuracy_clean_and_attacked_by_hand():
     assert accuracy(model(0.6), pixels()) == 0.9
     assert accuracy(model(), pixels(), attack=partial(fgsm, ball=Linf(0.05))) == 0.9
     assert accuracy(model(), pixels(), attack=partial(pgd, ball=Linf(0.1), random_start=False)) == 0.8
+
+
+@pytest.fixture
+def seen(monkeypatch) -> list[nn.Module]:
+    """The networks that attacks take gradients of, in order."""
+    found: list[nn.Module] = []
+
+    def watched(model: nn.Module, *rest, **options):
+        found.append(model)
+        return gradient(model, *rest, **options)
+
+    gradient = gradients.loss_and_gradient
+    monkeypatch.setattr(gradients, "loss_and_gradient", watched)
+    return found
+
+
+def test_one_folded_copy_is_attacked_and_the_model_judges(trained, digits, seen):
+    """White box, over two batches and two attacks: one copy. In float64 no pixel differs from the unfolded attack's."""
+    exact = copy.deepcopy(trained).double()
+    data = Split(digits.test.x[:80].double(), digits.test.y[:80])
+    attacks = {"pgd": partial(pgd, ball=Linf(0.2), steps=3), "cw": partial(partial(cw, kappa=1), ball=Linf(0.2))}
+    tables = []
+    for fold in (True, False):
+        seen.clear()
+        tables.append(white_box({"m": exact}, data, attacks, batch=40, fold=fold, progress=False))
+        assert {is_folded(network) for network in seen} == {fold}
+        assert len(set(map(id, seen))) == 1
+    assert tables[0].accuracy.tolist() == tables[1].accuracy.tolist()
+    assert tables[0].loss.tolist() == pytest.approx(tables[1].loss.tolist(), rel=1e-9)
+    for fold in (True, False):
+        seen.clear()
+        accuracy(exact, data, attack=attacks["pgd"], fold=fold)
+        transfer({"s": exact}, {"t": exact}, data, attacks, fold=fold, progress=False)
+        assert {is_folded(network) for network in seen} == {fold}
+
+
+def test_an_attack_that_was_told_is_not_told_again_and_a_user_s_sees_the_model(trained, digits, seen):
+    data, given = digits.test[:300], []
+
+    def own(model, x, y, **options):
+        given.append((model, options))
+        return x
+
+    accuracy(trained, data, attack=partial(pgd, ball=Linf(0.1), steps=1, fold=False))
+    assert not any(map(is_folded, seen))
+    accuracy(trained, data, attack=own)
+    assert all(model is trained and set(options) <= {"generator"} for model, options in given)
 
 
 @pytest.mark.parametrize("batch", [1, 7, 100, 1000])

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "flip": {"checks", "models"},
     "attacks": {"checks", "balls", "losses", "gradients", "fold", "flip"},
     "criterion": {"checks", "balls", "losses", "gradients"},
-    "evaluation": {"checks", "data", "losses", "gradients", "statistics"},
+    "evaluation": {"checks", "data", "losses", "gradients", "statistics", "fold", "attacks"},
     "audit": {"checks", "balls", "losses", "gradients", "attacks", "criterion", "evaluation", "statistics"},
     "training": {"checks", "balls", "data", "losses", "gradients", "fold", "attacks", "criterion"},
     "statistics": {"checks"},
