@@ -4,7 +4,8 @@ An attack here is any callable ``attack(model, x, y) -> x_adv``, such as ``funct
 If it takes a ``generator``, it is given one; if it returns a pair (``trace=True``), the first part counts. ``None``
 stands for no attack. The attacks of this package, with arguments bound by ``partial`` or not, run on one folded copy of
 each model (:mod:`advnb.fold`), the same function up to rounding, unless ``fold`` is bound or False; what they craft is
-always judged by the model as it is. Models give logits (n, classes) for int64 labels, or one output (n,) for labels in {-1, +1}.
+always judged by the model as it is. Models give logits (n, classes) for int64 labels, or one output (n,) for labels in
+{-1, +1}.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ def accuracy(
 
     ``model`` is in eval mode and the examples are on its device. ``attack`` crafts each ``batch`` of them before it is
     classified; it is handed the ``generator`` if it takes one. A random attack draws batch by batch, so its draws
-    depend on that size. ``progress`` shows a bar. ``fold=False`` attacks the model as written. ``allow_train_mode`` evaluates in train mode all the same (buffers
-    are restored); the attack must be told separately.
+    depend on that size. ``progress`` shows a bar. ``fold=False`` attacks the model as written. ``allow_train_mode``
+    evaluates in train mode all the same (buffers are restored); the attack must be told separately.
 
     Raises ValueError or TypeError on a model in train mode, labels without a logit, outputs that are not finite, an
     empty set, data on another device, or an attack that returns something else than a batch like ``x``.

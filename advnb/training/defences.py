@@ -134,7 +134,7 @@ class Standard(Defence):
         """Run PGD with this defence's settings, except for ``changes`` (say, ``fosc_below``), and count its steps."""
         network = self._folding(model, x[:2]) if self.fold else model
         options = {name: getattr(self, name) for name in ("steps", "step_size", "loss", "autocast")}
-        options |= {"fold": False, "allow_train_mode": self.train_mode, "chunk": len(x) if self.train_mode else None, **changes}
+        options |= {"chunk": len(x) if self.train_mode else None, "allow_train_mode": self.train_mode} | changes
         asked = options.pop("trace", False)
         x_adv, trace = pgd(network, x, y, self.ball, start=start, trace=asked or "steps", fold=False, **options)
         most = options["steps"] + (asked in (True, "x"))  # an example at rest has seen the gradient that stopped it
