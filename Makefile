@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup book test check bench portable lab notebooks clean
+.PHONY: help setup book test check bench audit portable lab notebooks clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -64,6 +64,9 @@ bench: $(READY) ## Time attacks and training beside other libraries, for the pag
 		--no-deps --target $(BESIDE) torchattacks==3.5.1 || echo "torchattacks cannot be had: it is left out."
 	PYTHONPATH=$(CURDIR)/$(BESIDE)$${PYTHONPATH:+:$$PYTHONPATH} OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/compare.py $(BENCH)
 	$(BIN)/python book/_ext/execute.py book/speed.ipynb
+
+audit: $(READY) ## Look up known vulnerabilities and licences of all that the book is made with
+	$(BIN)/python tests/dependencies.py
 
 portable: $(READY) ## Test all of it under other processors and numbers of threads (SETTINGS=..., hours)
 	$(BIN)/python tests/portable.py $(SETTINGS) $(if $(STEPS),--steps $(STEPS))
