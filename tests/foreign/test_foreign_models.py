@@ -8,7 +8,11 @@ come back in bfloat16, compiled, and with channels last.
 from __future__ import annotations
 
 import copy
+import importlib
+import sys
 from functools import cache
+from pathlib import Path
+from types import ModuleType
 
 import foolbox
 import pytest
@@ -148,6 +152,29 @@ def test_pgd_is_as_strong_as_that_of_art(name, x, y):
         network, eps=BALL.eps, eps_step=BALL.eps / 4, max_iter=STEPS, num_random_init=1, batch_size=N, verbose=False
     )
     theirs = torch.as_tensor(attack.generate(x.numpy(), y.numpy()))
+    assert abs(left_by_ours(model, x, y) - hits(model.eval(), theirs, y)) <= CLOSE
+
+
+@pytest.fixture(scope="module")
+def torchattacks() -> ModuleType:
+    """The library, where `make bench` installs it: apart, since it pins an old requests, which Jupyter is beyond."""
+    beside = str(Path(__file__).resolve().parents[2] / "_build" / "benchmark")
+    sys.path.append(beside)  # last: nothing else is taken from there
+    try:
+        return importlib.import_module("torchattacks")
+    except ImportError:
+        pytest.skip("torchattacks is not installed: `make bench` brings it")
+    finally:
+        sys.path.remove(beside)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_pgd_is_as_strong_as_that_of_torchattacks(name, torchattacks, x, y):
+    model = trained_on_digits(name)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        theirs = torchattacks.PGD(model, eps=BALL.eps, alpha=BALL.eps / 4, steps=STEPS, random_start=True)(x, y)
+    assert bool(BALL.contains(theirs, x).all())
     assert abs(left_by_ours(model, x, y) - hits(model.eval(), theirs, y)) <= CLOSE
 
 
