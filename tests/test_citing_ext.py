@@ -46,3 +46,9 @@ def test_the_build_knows_the_entries_by_their_keys():
     env.metadata.clear()
     citing.name_entries(None, env)
     assert not env.metadata
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_no_notebook_cites_by_a_role_which_lab_shows_as_a_bare_key(path):
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    assert not any("{cite" in "".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")

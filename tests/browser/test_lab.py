@@ -21,20 +21,24 @@ from selenium.webdriver.support.ui import WebDriverWait
 pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).resolve().parents[2]
-NOTEBOOK = "rate.ipynb"
+PAGES = {
+    "dynamics/rate.ipynb": ("What to take away", "Deng et al. (2020)", "deng2020dynamics"),
+    "trust.ipynb": ("is this robustness number sound?", "Croce and Hein, 2020", "croce2020reliable"),
+}
+"""Notebooks that are opened: what their first cell says, a citation as it reads, and its key, which must not show."""
 SECONDS = 120  # at most, for each thing waited for; a quiet machine takes a few
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Iterator[str]:
+def lab(tmp_path: Path, notebook: str) -> Iterator[str]:
     """The address of a JupyterLab on one trusted notebook, by the commands of `make lab`, with settings of its own."""
     folder = tmp_path / "book"
     folder.mkdir()
-    shutil.copy(ROOT / "book" / "dynamics" / NOTEBOOK, folder)
+    copied = shutil.copy(ROOT / "book" / notebook, folder)
     own = {name: str(tmp_path / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR")}
     environment = {**os.environ, **own, "PYTHONPATH": str(ROOT), "JUPYTER_PLATFORM_DIRS": "1"}
     jupyter = [str(Path(sys.executable).with_name("jupyter"))]
-    subprocess.run([*jupyter, "trust", folder / NOTEBOOK], env=environment, check=True, capture_output=True)
+    subprocess.run([*jupyter, "trust", copied], env=environment, check=True, capture_output=True)
     port = 8899
     options = ["--no-browser", "--allow-root", f"--port={port}", "--ServerApp.token=", "--ServerApp.port_retries=0"]
     with (tmp_path / "log").open("w") as log:
@@ -66,15 +70,17 @@ def test_make_lab_trusts_the_notebooks_and_opens_them():
     assert trust < opened
 
 
-def test_a_notebook_opens_trusted_reads_like_its_page_and_runs(browser, lab):
+@pytest.mark.parametrize("notebook", PAGES)
+def test_a_notebook_opens_trusted_reads_like_its_page_and_runs(browser, lab, notebook):
+    said, citation, key = PAGES[notebook]
     probes.resize(browser, probes.DESKTOP)
     wait = WebDriverWait(browser, SECONDS, 0.2)
-    browser.get(f"{lab}/lab/tree/{NOTEBOOK}?reset")
+    browser.get(f"{lab}/lab/tree/{Path(notebook).name}?reset")
     cells = lambda name: browser.find_elements(By.CSS_SELECTOR, f".jp-Notebook .{name}")  # noqa: E731
-    wait.until(lambda _: "What to take away" in "".join(cell.text for cell in cells("jp-MarkdownCell")[:1]))
+    wait.until(lambda _: said in "".join(cell.text for cell in cells("jp-MarkdownCell")[:1]))
     wait.until(lambda _: "bibliography.md" not in cells("jp-MarkdownCell")[0].text)  # which MyST has read by then
     text = cells("jp-MarkdownCell")[0].text
-    assert "Deng et al. (2020)" in text and "deng2020dynamics" not in text and "{doc}" not in text
+    assert citation in text and key not in text and "{doc}" not in text
     trusted = 'return !!document.querySelector(\'[title*="Notebook trusted"], [aria-label*="Notebook trusted"]\')'
     wait.until(lambda driver: driver.execute_script(trusted))
     first = cells("jp-CodeCell")[0]
