@@ -22,6 +22,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: its threads
 from advnb import data
 from advnb.data import sources
 from advnb.experiments import SCALES, Experiment, Outcome, find, run, verify
+from advnb.experiments.plan import benchmark, measured, of_throughput, plan
+from advnb.experiments.provenance import device_name, resolve_device
 from advnb.experiments.read import results_folder, stored_scales
 from advnb.experiments.store import NotStored, ResultsError, ResultsFile, settled
 from advnb.experiments.verification import VerificationError
@@ -128,6 +130,48 @@ def _stored(experiment: Experiment, scale: str, folder: Path) -> dict[str, Any]:
         "devices": ", ".join(sorted({origin["device_name"] for origin in origins})) or "-",
         "last": max((origin["date"][:10] for origin in origins), default="-"),
     }
+
+
+UNSETTLED, SETTLED = 1.0, 0.25
+"""What rests on an experiment for each claim that names it as evidence: its verdict may move, or only its numbers."""
+
+
+def _plan(
+    package: Package, name: str | None, scale: str, device: str, tflops: float | None, results: str | None
+) -> int:
+    """Print what the open trials will take and in which order they are worth their time."""
+    experiments = list(find(package).values())
+    if name:
+        _experiment(package, name)
+    here = device_name("cpu"), benchmark("cpu")
+    where = resolve_device(device)
+    on, prior = here if where == "cpu" else (device_name(where), benchmark(where))
+    if tflops:
+        on, prior = f"an accelerator that sustains {tflops:g} TFLOP/s", of_throughput(tflops)
+    known = sum(len(measured(one, at, results).get(on, ())) for one in experiments for at in one.scales)
+    table = plan(
+        experiments, scale, name=name, device=on, prior=prior, cpu=here, stakes=_stakes(results), results=results
+    )
+    rows = table.to_dict("records")
+    _show(rows, "no trial is open")
+    if rows:
+        hours, most = table["hours"].sum(), table["at_most"].sum()
+        trials, tflop = table["trials"].sum(), table["tflop"].sum()
+        taken = f"{trials} trials, {tflop:.3g} TFLOP; {hours:.3g} hours, at most {most:.3g}"
+        print(f"{taken}, on {on} ({known} settings stored)")
+    return 0
+
+
+def _stakes(results: str | None) -> dict[str, float]:
+    """Return what rests on each experiment: the claims that the ledger has for it, those not settled the most."""
+    from advnb.book import ledger
+
+    stakes: dict[str, float] = defaultdict(lambda: SETTLED)
+    for claim in ledger.ledger(results).to_dict("records"):
+        settled_now = claim["verdict"] in ("reproduced", "not reproduced")
+        for experiment in claim["evidence"]:
+            stakes[experiment] += SETTLED if settled_now else UNSETTLED
+    return stakes
 
 
 def _verify(package: Package, name: str | None, log: str | None, **options: Any) -> int:
@@ -254,7 +298,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--seeds", type=_seeds, nargs="+", metavar="S", help="these seeds, such as 0 1 2 or 0:5")
     only = "these parameters alone; a key given twice allows both values"
     option("--only", type=_only, nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=only)
-    option("--time-limit", type=float, metavar="MINUTES", help="begin no trial after it; finish those begun")
+    option("--time-limit", type=float, metavar="MINUTES", help="stop then, trials under way too")
     option("--backend", help="loky (processes, the default), threading, dask or ray")
     option("--address", help="of a running dask scheduler (tcp://host:8786) or ray cluster (auto)")
     option("--retry-errors", action="store_true", help="run the trials again that have raised")
@@ -262,6 +306,13 @@ def _parser() -> argparse.ArgumentParser:
     option("--quiet", action="store_true", help="no progress bar")
     option = add(_status, "status", "say what is stored of each experiment, or of one")
     option("name", nargs="?", help="an experiment")
+    option = add(
+        _plan, "plan", "say what the open trials will take, counted before they run, the most worth a minute first"
+    )
+    option("name", nargs="?", help="an experiment, told setting by setting")
+    option("--scale", choices=SCALES, default="full")
+    option("--device", default="cpu", help="cpu, cuda, cuda:N or auto, by its stored durations (default: cpu)")
+    option("--tflops", type=float, metavar="T", help="an accelerator that sustains T TFLOP/s in matrix products")
     option = add(_verify, "verify", "run a random sample of the stored trials again and compare")
     option("name", nargs="?", help="an experiment (default: all that is stored, one after the other)")
     option("--log", metavar="FILE", help="with no name: note there what has held, and pass over what it says has")

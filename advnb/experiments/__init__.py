@@ -9,9 +9,11 @@ from advnb.experiments.declare import SCALES, Experiment, Tolerance, Trial, find
 from advnb.experiments.read import label, load, stored_scales, unroll
 from advnb.experiments.runs import Outcome, live, run
 from advnb.experiments.store import NotStored, ResultsError
-from advnb.experiments.verification import VerificationError, kept_folder, verify
+from advnb.experiments.stretches import TimeIsUp, UnderWay, kept_folder, under_way
+from advnb.experiments.verification import VerificationError, verify
 
 __all__ = [
-    "SCALES", "Experiment", "NotStored", "Outcome", "ResultsError", "Tolerance", "Trial", "VerificationError",
-    "find", "kept_folder", "label", "live", "load", "run", "stored_scales", "unroll", "verify",
+    "SCALES", "Experiment", "NotStored", "Outcome", "ResultsError", "TimeIsUp", "Tolerance", "Trial", "UnderWay",
+    "VerificationError", "find", "kept_folder", "label", "live", "load", "run", "stored_scales", "under_way", "unroll",
+    "verify",
 ]  # fmt: skip

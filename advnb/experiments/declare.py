@@ -32,6 +32,7 @@ from typing import Any
 import torch
 
 from advnb import checks
+from advnb.experiments.cost import Cost, Count
 from advnb.experiments.store import canonical, plain
 
 __all__ = ["DEVICES", "DTYPES", "SCALES", "Experiment", "Grid", "Seeds", "Tolerance", "Trial", "find"]
@@ -98,6 +99,9 @@ class Experiment:
         unchecked: fields that a second run need not repeat, such as times.
         like_processor: fields that a second run repeats on a processor that rounds as the first one did, and need
             not on another: what stands at the end of a path on which a last bit grows.
+        goes_on: whether a trial that was stopped is taken up where it was (``stretches.under_way``, a checkpoint in
+            ``stretches.kept_folder``), so that it may begin though it cannot end in time.
+        cost: what a trial takes, counted from its model (``cost.Count``); for every experiment with a full grid.
 
     Raises ``ValueError`` or ``TypeError`` when declared wrongly, at import.
     """
@@ -112,6 +116,8 @@ class Experiment:
     tolerances: Mapping[str, Tolerance] = field(default_factory=dict)
     unchecked: Sequence[str] = ()
     like_processor: Sequence[str] = ()
+    goes_on: bool = False
+    cost: Count | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_]*\.[a-z0-9][a-z0-9_]*", str(self.name)):
@@ -159,6 +165,17 @@ class Experiment:
             names = ["'auto'", *("'cuda', 'cuda:N'" if kind == "cuda" else "'cpu'" for kind in self.devices)]
             raise ValueError(f"device must be one of {', '.join(names)} for {self.name}; got {asked!r}")
         return asked
+
+    def cost_of(self, trial: Trial, values: Mapping[str, Any] | None = None) -> Cost:
+        """Return what a trial takes, at most; given the ``values`` that it returned, what it took.
+
+        Raises ``ValueError`` if the experiment declares no cost.
+        """
+        if self.cost is None:
+            raise ValueError(f"{self.name} declares no cost: what its trials take cannot be said before they run")
+        parameters = inspect.signature(self.trial).parameters.values()
+        usual = {one.name: one.default for one in parameters if one.default is not one.empty}
+        return self.cost({**usual, **trial.params}, values)
 
     def tolerance_of(self, name: str) -> Tolerance | None:
         """Return the tolerance of the returned field ``name``, or None if a second run need not repeat it."""

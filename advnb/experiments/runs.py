@@ -24,6 +24,7 @@ from advnb.experiments.engines import CLUSTERS, engine
 from advnb.experiments.provenance import checkout, device_name, provenance, resolve_device
 from advnb.experiments.read import results_folder, table
 from advnb.experiments.store import Record, ResultsFile, Writer, canonical, key, plain_values
+from advnb.experiments.stretches import TimeIsUp, stopped_at, taken_up
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,14 +78,15 @@ def run(
     run one experiment: all but the first take the trials in random order, so that they seldom meet on one.
     ``jobs``, ``backend`` and ``address`` are those of ``engines.engine``; ``seeds`` and ``only`` choose
     trials as in ``Experiment.trials``; ``device`` is one that the experiment can use, or "auto", which is resolved
-    where the trial runs. ``time_limit`` is in minutes: no trial is begun after it, nor one whose like took longer
-    than what is left, by the clock of the worker; those under way are finished and stored. ``allow_changes``
+    where the trial runs. ``time_limit`` is in minutes, by the clock of the worker: a trial that is under way then
+    is stopped, and is taken up again by the next run if the experiment ``goes_on``; if not, none is begun whose like
+    took longer than what is left. ``allow_changes``
     stores at a scale above live although the package has uncommitted changes. ``progress`` draws a bar on stderr.
 
     Raises ``ValueError`` for a wrong argument and for uncommitted changes, ``ResultsError`` for a damaged results
     file, and ``ConnectionError`` for workers out of reach or with other clocks, before anything is computed.
     """
-    deadline = _Deadline(time_limit)
+    deadline = _Deadline(time_limit, experiment.goes_on)
     trials = experiment.trials(scale, seeds=seeds, only=only)
     device = experiment.device(device)
     here = None if backend in CLUSTERS else device_name(resolve_device(device))
@@ -97,7 +99,7 @@ def run(
         if not writer.first:
             random.SystemRandom().shuffle(todo)
         tasks = (
-            (latest, experiment.trial, trial, device, experiment.dtype)
+            (latest, deadline.end, experiment.trial, trial, device, experiment.dtype)
             for trial, latest in deadline.allowed(todo)
             if _is_open(trial, writer, retry_errors)
         )
@@ -171,9 +173,21 @@ def told(failed: Record) -> str:
     return f"{trial}: {error['type']}: {error['message']} ({error['traceback']})"
 
 
-def _in_time(latest: float, *call: Any) -> Record | None:
-    """``attempt``, or None if the trial has waited for its worker until it may not begin any more."""
-    return attempt(*call) if time.time() < latest else None
+def _in_time(
+    latest: float, end: float, function: Callable[..., Mapping[str, Any]], trial: Trial, device: str, dtype: str
+) -> Record | None:
+    """``attempt``; None if the trial has waited for its worker until it may not begin any more, or is stopped."""
+    if time.time() >= latest:
+        return None
+    with taken_up(function, trial.key, dtype) as state:
+        try:
+            with stopped_at(end):
+                record = attempt(function, trial, device, dtype)
+        except TimeIsUp:
+            return None
+        if "values" in record:
+            state.forget()
+        return record
 
 
 class _Deadline:
@@ -182,10 +196,11 @@ class _Deadline:
     In wall-clock time, which the processes of a machine have in common.
     """
 
-    def __init__(self, minutes: float | None) -> None:
+    def __init__(self, minutes: float | None, goes_on: bool) -> None:
         limit = float("inf") if minutes is None else checks.positive("time_limit", minutes)
         self.end = time.time() + 60 * limit
         self.longest: dict[str, float] = {}
+        self.goes_on = goes_on
 
     def learn(self, records: Iterable[Record], device: str | None) -> None:
         """Note how long trials took; of those on another ``device`` nothing is learnt (None: on any)."""
@@ -197,7 +212,7 @@ class _Deadline:
     def allowed(self, trials: Iterable[Trial]) -> Iterator[tuple[Trial, float]]:
         """Yield the trials that may begin when they are asked for, each with its latest moment."""
         for trial in trials:
-            latest = self.end - self.longest.get(canonical(trial.params), 0.0)
+            latest = self.end - (0.0 if self.goes_on else self.longest.get(canonical(trial.params), 0.0))
             if time.time() < latest:
                 yield trial, latest
 

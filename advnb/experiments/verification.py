@@ -16,13 +16,12 @@ from advnb import checks
 from advnb.experiments.declare import Experiment, Tolerance, Trial
 from advnb.experiments.read import succeeded
 from advnb.experiments.runs import attempt, told
+from advnb.experiments.stretches import KEPT
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["VerificationError", "compare", "kept_folder", "verify"]
-
-KEPT = "ADVNB_KEPT"
+__all__ = ["VerificationError", "compare", "verify"]
 
 
 class VerificationError(AssertionError):
@@ -89,16 +88,6 @@ def verify(
         title = f"{experiment.name} at {good[0]['scale']} scale cannot be had again"
         raise VerificationError(f"{title}: {'; '.join(problems)}", worst)
     return worst
-
-
-def kept_folder() -> Path:
-    """Return where trials keep what others can take over (trained networks, say); it need not exist.
-
-    The environment variable ``ADVNB_KEPT`` names it, else it lies in the user's cache folder.
-    """
-    import pooch
-
-    return Path(os.environ.get(KEPT) or Path(pooch.os_cache("advnb")) / "kept")
 
 
 @contextmanager

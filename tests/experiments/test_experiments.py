@@ -292,14 +292,14 @@ def test_no_trial_begins_that_would_not_end_in_time(tmp_path):
 
 
 @pytest.mark.parametrize("backend", ["threading", "loky"])
-def test_no_trial_begins_after_the_limit_in_any_worker(tmp_path, backend):
+def test_at_the_limit_no_trial_begins_and_those_under_way_are_stopped_in_any_worker(tmp_path, backend):
     """The trials that are handed out ahead of time are not begun when their turn comes too late."""
     go(TIMED, tmp_path / "warm", only={"seconds": 0.0}, jobs=2, backend=backend)  # processes take long to start
     options = {"only": {"seconds": 1.5}, "jobs": 2, "backend": backend, "time_limit": 1 / 60}
     start = time.time()
     outcome = go(TIMED, tmp_path, **options)
-    assert 1 <= outcome.stored <= 2 and outcome.left == 8 - outcome.stored and outcome.elsewhere == 0
-    assert (results.load("toy.timed", results=tmp_path).began < start + 1.4).all()
+    assert time.time() - start < 3.5  # a sleep is one call, which ends first
+    assert (outcome.stored, outcome.left, outcome.elsewhere) == (0, 8, 0)
 
 
 @pytest.mark.parametrize(("ahead", "told"), [(5, r"\+5 s off"), (-5, "-5 s off")])

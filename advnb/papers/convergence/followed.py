@@ -14,6 +14,8 @@ from advnb.balls import Linf
 from advnb.criterion import convergence
 from advnb.data import Split
 from advnb.evaluation import accuracy
+from advnb.experiments.cost import Cost
+from advnb.papers.convergence import costs
 from advnb.papers.convergence.judge import attacks, column, staged
 from advnb.papers.convergence.recipes import LOOKED_AT, RECIPES, images, trained
 from advnb.papers.convergence.tables.trials import MEASURED, STAGES
@@ -66,6 +68,14 @@ def followed(
         **{name: staged(history, name) for name in MEASURED if look},
         **{f"epoch_{name}": column(history, name) for name in REPORTED},
     }
+
+
+def cost(given: Mapping[str, Any], values: Mapping[str, Any] | None) -> Cost:
+    """Return the cost of :func:`followed`: a variant trained, and PGD-20."""
+    options = {name: value for name, value in VARIANTS[given["variant"]].items() if name == "defence"}
+    asked = {**given, **options, "stages": STAGES if given["look"] else ()}
+    few = costs.crafted(given, given["tests"], 20) + costs.crafted(given, LOOKED_AT, 3)
+    return costs.training(asked, values) + few
 
 
 def of_variant(table: pd.DataFrame, variant: str, field: str = "pgd20") -> pd.Series:

@@ -22,7 +22,7 @@ from advnb.book.claims import Measured, Numbers, Page
 from advnb.book.rounding import about
 from advnb.experiments import Experiment, Tolerance
 from advnb.gradients import frozen, loss_and_gradient
-from advnb.papers.dynamics.images import RATIOS, SCALES
+from advnb.papers.dynamics.images import RATIOS, SCALES, costs
 from advnb.papers.dynamics.images.escape import CONSTANT, EASY, RELATIVE, SETTLE, STEPS, rounded, start_from
 from advnb.papers.dynamics.images.scene import Scene, class_index, draw_scene
 from advnb.papers.dynamics.images.steps import LEARNING_RATE, RELATIVE_STEP, RULES, shrinking, travel
@@ -89,6 +89,7 @@ FIG2_PRECISION = Experiment(
     tolerance=Tolerance(rtol=1e-2, atol=1e-3),
     like_processor=["margin_start", "margin_floor"]
     + [f"{name}{suffix}" for name in ("zero", "cosine", *RULES) for suffix in ("32", "64")],  # all after a climb
+    cost=costs.precision,
 )  # fmt: skip
 """The same start in float32 and float64."""
 

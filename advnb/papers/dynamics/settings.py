@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from advnb.experiments import Experiment, Tolerance
+from advnb.experiments.cost import Count
 from advnb.experiments.declare import Grid
 
 Numbers = dict[str, float | int | bool | str | list[float] | list[int] | None]
@@ -25,13 +26,14 @@ def float64(
     seeds: Mapping[str, int],
     *,
     tolerances: Mapping[str, Tolerance] | None = None,
+    cost: Count | None = None,
 ) -> Experiment:
     """Declare ``dynamics.NAME`` in float64, with the chapter's tolerances: closed forms, on a CPU alone.
 
-    ``tolerances`` are those of single fields.
+    ``tolerances`` are those of single fields, ``cost`` is what a trial takes.
     """
     return Experiment(f"dynamics.{name}", trial, grids, seeds, dtype="float64", devices=("cpu",),
-                      tolerance=LOOSE, tolerances=tolerances or {}, unchecked=ROUNDING)  # fmt: skip
+                      tolerance=LOOSE, tolerances=tolerances or {}, unchecked=ROUNDING, cost=cost)  # fmt: skip
 
 
 SIZES = [(2, 64), (8, 256), (16, 1024)]

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from advnb.data import Split
-from advnb.experiments import Tolerance, unroll
+from advnb.experiments import Tolerance, under_way, unroll
 from advnb.flip import minimal_flip
 from advnb.models import TwoLayer
 from advnb.papers.lazy.sgd import Exit, lazy_sgd
@@ -79,7 +79,7 @@ def flips_after_training(
 
     look(net, Exit(0.0, True, 0, 0.0, 0.0))
     run = lazy_sgd(net, both.train.x, both.train.y, radii, steps=steps, reduction=reduction, stop=stop,
-                   generator=generator, visit=look)  # fmt: skip
+                   generator=generator, visit=look, away=under_way(), seen=rows)  # fmt: skip
     return {
         "length": float(torch.linalg.vector_norm(shown.x, dim=1).mean()),
         "path_steps": run.steps,

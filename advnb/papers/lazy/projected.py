@@ -8,6 +8,7 @@ import torch
 
 from advnb.experiments import Experiment, Tolerance
 from advnb.models import TwoLayer
+from advnb.papers.lazy import costs
 from advnb.papers.lazy.adversarial import robust_accuracy, train_projected
 from advnb.papers.lazy.ball import largest_movement
 from advnb.papers.lazy.task import digit_pair
@@ -77,4 +78,5 @@ def projected(
 
 def experiment(name: str, grids: dict[str, Any], seeds: dict[str, int]) -> Experiment:
     """Return an experiment of the trial :func:`projected`, named ``lazy.name``."""
-    return Experiment(f"lazy.{name}", projected, grids, seeds, tolerance=ROUNDED, unchecked=BY_ROUNDING)
+    return Experiment(f"lazy.{name}", projected, grids, seeds, tolerance=ROUNDED, unchecked=BY_ROUNDING,
+                      cost=costs.projected)  # fmt: skip

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from advnb import checks
+from advnb.experiments import UnderWay
 from advnb.models import TwoLayer
 from advnb.papers.lazy.ball import largest_movement
 
@@ -69,6 +70,8 @@ def lazy_sgd(
     stop: str = "step",
     generator: torch.Generator | None = None,
     visit: Visit | None = None,
+    away: UnderWay | None = None,
+    seen: list[Any] | None = None,
 ) -> Trajectory:
     """Train ``net`` in place until it has left the largest of the lazy regimes, or for ``steps`` steps.
 
@@ -88,6 +91,9 @@ def lazy_sgd(
     visit
         Called with the network and its ``Exit`` as each radius is met, and at the end for radii that were not. It
         must leave the network as it is.
+    away, seen
+        Where the trajectory is put away between epochs and taken up again; it needs a ``generator``. ``seen`` is a list
+        that ``visit`` fills with plain data, which is put away with it and filled again.
 
     Raises
     ------
@@ -96,6 +102,7 @@ def lazy_sgd(
     """
     run = _Run(net, x, y, radii, lr, batch, reduction, stop, generator, visit)
     limit = checks.count("steps", steps)
+    run.go_on(away, [] if seen is None else seen)
     for x, y, norms, epoch_ends in run.batches():
         if run.count >= limit or not run.open:
             break
@@ -138,10 +145,36 @@ class _Run:
         self.bound, self.count, self.look_next = 0.0, 0, 1
         self.exits: list[Exit] = []
         self.path: list[tuple[int, float]] = [(0, 0.0)]
+        self.away: UnderWay | None = None
+        self.seen: list[Any] = []
+
+    def go_on(self, away: UnderWay | None, seen: list[Any]) -> None:
+        """Take up the trajectory that was put away, if one was, and put it away from now on."""
+        if away is None or self.generator is None:
+            return
+        self.away, self.seen = away, seen
+        if (state := away.load()) is None:
+            return
+        self._set([weight.to(self.x.device) for weight in state["weights"]])
+        self.generator.set_state(state["generator"])
+        self.bound, self.count, self.look_next, self.open = (state[k] for k in ("bound", "count", "look_next", "open"))
+        self.exits = [Exit(**exit) for exit in state["exits"]]
+        self.path = [(step, moved) for step, moved in state["path"]]
+        seen[:] = state["seen"]
+
+    def _state(self) -> dict[str, Any]:
+        """Return what :meth:`go_on` takes up, between two epochs."""
+        assert self.generator is not None  # or nothing is put away
+        weights = [parameter.detach().cpu().clone() for parameter in self.live.parameters()]
+        kept = {name: getattr(self, name) for name in ("bound", "count", "look_next", "open", "seen")}
+        exits, path = [vars(exit) for exit in self.exits], [list(entry) for entry in self.path]
+        return {**kept, "weights": weights, "generator": self.generator.get_state(), "exits": exits, "path": path}
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor, bool]]:
         """Yield the images, labels and norms of each batch and whether it is the last of its epoch, without end."""
         while True:
+            if self.away is not None:
+                self.away.save(self._state)
             order = torch.randperm(len(self.x), generator=self.generator).to(self.x.device)
             parts = [values[order].split(self.batch) for values in (self.x, self.y, self.norms)]
             for k, (x, y, norms) in enumerate(zip(*parts, strict=True)):

@@ -18,6 +18,7 @@ from advnb.criterion import fosc
 from advnb.data import Split
 from advnb.experiments import Experiment, Tolerance
 from advnb.fold import fold
+from advnb.papers.convergence import costs
 from advnb.papers.convergence.criterion.measures import (
     VARIANTS,
     along,
@@ -217,6 +218,8 @@ KEPT: dict[str, Any] = {
     "tolerance": RETRAINED,
     "tolerances": dict.fromkeys((*SIZES, "floor"), Tolerance(rtol=3.0, atol=0.3)),
     "unchecked": ONE_BY_ONE,
+    "goes_on": True,
+    "cost": costs.examined,
 }
 
 FIGURE_1_CIFAR10 = Experiment(

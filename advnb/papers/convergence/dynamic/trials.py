@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from advnb.attacks import Trace, pgd
 from advnb.data import Split
-from advnb.experiments import Experiment, Tolerance
+from advnb.experiments import Experiment, Tolerance, under_way
 from advnb.losses import resolve, values
-from advnb.papers.convergence.followed import VARIANTS, followed
+from advnb.papers.convergence import costs
+from advnb.papers.convergence.followed import VARIANTS, cost, followed
 from advnb.papers.convergence.judge import column
 from advnb.papers.convergence.recipes import RECIPES, PrintedIndicator, images, make_defence, percentiles, trained
 from advnb.papers.convergence.robustness.trials import SHORT_DIGITS, SMALL_MNIST
@@ -35,6 +36,10 @@ def rests_at(defence: Dynamic, trace: Trace, c_t: float) -> Tensor:
     done = fosc >= c_t if isinstance(defence, PrintedIndicator) else fosc <= c_t
     first = torch.where(done.any(0), done.double().argmax(0) + 1, len(fosc))
     return first
+
+
+SEEN = ("taken", "fosc", "under", "within", "strength", "easy", "hard", "rank")
+"""Fields of :func:`watch`, one entry an epoch."""
 
 
 def watch(model: nn.Module, defence: Dynamic, split: Split, epoch: int) -> dict[str, Any]:
@@ -76,14 +81,18 @@ def spending(
     recipe, split = RECIPES[data], images(data, examples, 1, device).train
     model = recipe.network(generator=torch.Generator().manual_seed(seed)).to(device)
     trainer = cast(Dynamic, make_defence(defence, recipe, epochs))
-    seen: list[dict[str, Any]] = []
+    away = under_way()
+
+    def look(net: nn.Module, row: dict[str, Any]) -> None:
+        row |= watch(net, trainer, split[:WATCHED], row["epoch"])
+
     history = fit(
         model, split, trainer, epochs=epochs, batch=batch, seed=seed, progress=False,
         milestones=[round(share * epochs) for share in recipe.milestones],
-        callback=lambda net, row: seen.append(watch(net, trainer, split[:WATCHED], row["epoch"])),
+        callback=look, checkpoint=away and away.checkpoint,
     )  # fmt: skip
     kept = {name: column(history, name) for name in ("steps", "gradients", "c_t", "adversarial_accuracy")}
-    return kept | {name: [row[name] for row in seen] for name in seen[0]}
+    return kept | {name: history[name].tolist() for name in SEEN}
 
 
 def dropping(*, c_t: float, seed: int, device: str, n: int = 256) -> dict[str, Any]:
@@ -129,6 +138,8 @@ SPENDING = Experiment(
     {"live": 1, "laptop": 5, "full": 3},
     tolerance=TRAINED,
     unchecked=("fosc", "taken", "rank"),
+    goes_on=True,
+    cost=costs.spending,
 )
 """How many steps each example takes, epoch by epoch."""
 
@@ -139,6 +150,8 @@ SPENDING_MNIST = Experiment(
     {"laptop": 2},
     tolerance=TRAINED,
     unchecked=("fosc", "taken", "rank"),
+    goes_on=True,
+    cost=costs.spending,
 )
 """The same on MNIST."""
 
@@ -160,6 +173,8 @@ ABLATIONS = Experiment(
     {"laptop": {**SHORT_DIGITS, "look": False, "variant": ABLATED}},
     {"laptop": 5},
     tolerance=TRAINED,
+    goes_on=True,
+    cost=cost,
 )
 """Standard and Dynamic, each with one thing changed, on digits."""
 
@@ -169,5 +184,7 @@ ABLATIONS_MNIST = Experiment(
     {"laptop": {**SMALL_MNIST, "look": False, "variant": [name for name in ABLATED if name != "train_mode"]}},
     {"laptop": 2},
     tolerance=TRAINED,
+    goes_on=True,
+    cost=cost,
 )
 """The same on MNIST, but for train mode, whose attacks cannot be folded and take three times as long."""

@@ -11,7 +11,8 @@ from advnb.attacks import pgd
 from advnb.balls import Linf
 from advnb.evaluation import Attack, white_box
 from advnb.experiments import Experiment
-from advnb.papers.convergence.followed import followed
+from advnb.papers.convergence import costs
+from advnb.papers.convergence.followed import cost, followed
 from advnb.papers.convergence.judge import column, folded, staged
 from advnb.papers.convergence.recipes import RECIPES, images, trained
 from advnb.papers.convergence.tables.trials import CIFAR, DIGITS, FULL_CIFAR, MEASURED, MNIST, TRAINED
@@ -90,6 +91,8 @@ FIGURE_2 = Experiment(
     {"laptop": variants(SHORT_DIGITS), "full": variants(FULL_CIFAR)},
     {"laptop": 3, "full": 3},
     tolerance=TRAINED,
+    goes_on=True,
+    cost=costs.cross_tested,
 )
 """Figure 2, on digits; on CIFAR-10 at the paper's size."""
 
@@ -99,6 +102,8 @@ FIGURE_2_LONGER = Experiment(
     {"laptop": {**DIGITS, "size": list(SIZES), "steps": STEPS}},
     {"laptop": 3},
     tolerance=TRAINED,
+    goes_on=True,
+    cost=costs.cross_tested,
 )
 """Figure 2a on all digits with 20 epochs: after 12 epochs of 800 images the start of training decides."""
 
@@ -109,6 +114,8 @@ FIGURE_2_CIFAR10 = Experiment(
                 {**SMALL_CIFAR, "size": SIZE, "steps": [10, 40]}]},
     {"laptop": 2},
     tolerance=TRAINED,
+    goes_on=True,
+    cost=costs.cross_tested,
 )  # fmt: skip
 """Figure 2 on CIFAR-10 at reduced width, images and epochs."""
 
@@ -121,6 +128,8 @@ FIGURE_3 = Experiment(
     },
     {"laptop": 5, "full": 3},
     tolerance=TRAINED,
+    goes_on=True,
+    cost=cost,
 )
 """Figure 3, on digits; on CIFAR-10 at the paper's size."""
 
@@ -130,6 +139,8 @@ FIGURE_3_MNIST = Experiment(
     {"laptop": {**SMALL_MNIST, "variant": ["standard", "small_steps", "fgsm_pgd"]}},
     {"laptop": 2},
     tolerance=TRAINED,
+    goes_on=True,
+    cost=cost,
 )
 """Figure 3 on MNIST."""
 

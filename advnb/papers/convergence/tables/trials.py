@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from advnb.experiments import Experiment, Tolerance
+from advnb.papers.convergence import costs
 from advnb.papers.convergence.judge import black, by_eps, column, staged, white
 from advnb.papers.convergence.recipes import RECIPES, images, trained
 
@@ -68,6 +69,8 @@ TABLES_DIGITS = Experiment(
     },
     {"live": 1, "laptop": 5},
     tolerance=TRAINED,
+    goes_on=True,
+    cost=costs.judged,
 )
 """All defences on digits at eps = 0.2, and whether attacks in bfloat16 leave the result alone."""
 
@@ -77,6 +80,8 @@ TABLES_MNIST = Experiment(
     {"laptop": {**MNIST, "defence": FOUR}, "full": [{**FULL_MNIST, "defence": FOUR}, {**FULL_MNIST, **BFLOAT16}]},
     {"laptop": 5, "full": 5},
     tolerance=TRAINED,
+    goes_on=True,
+    cost=costs.judged,
 )
 """Tables 1 and 2, left halves."""
 
@@ -86,6 +91,8 @@ TABLES_CIFAR10 = Experiment(
     {"laptop": {**CIFAR, "defence": FOUR}, "full": [{**FULL_CIFAR, "defence": FOUR}, {**FULL_CIFAR, **BFLOAT16}]},
     {"laptop": 3, "full": 3},
     tolerance=TRAINED,
+    goes_on=True,
+    cost=costs.judged,
 )
 """Tables 1 and 2, right halves; Figures 4a and 5."""
 
@@ -96,6 +103,8 @@ TABLE_3 = Experiment(
               "defence": ["standard", "curriculum", "dynamic"]}},
     {"full": 3},
     tolerance=TRAINED,
+    goes_on=True,
+    cost=costs.judged,
 )  # fmt: skip
 """Table 3, on WideResNet-34-10: hours an epoch on a laptop."""
 
@@ -111,5 +120,7 @@ FIGURE_4B = Experiment(
     },
     {"laptop": 3, "full": 3},
     tolerance=TRAINED,
+    goes_on=True,
+    cost=costs.judged,
 )
 """Trained and tested at smaller eps; the largest is that of the tables."""

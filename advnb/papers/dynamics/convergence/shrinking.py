@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import linregress
 from torch import Tensor
 
+from advnb.papers.dynamics import costs
 from advnb.papers.dynamics.convergence.trials import run_until_stationary
 from advnb.papers.dynamics.descent import pgd, schedule_condition, shrinking
 from advnb.papers.dynamics.problem import Problem, draw, in_ball
@@ -164,6 +165,7 @@ COROLLARY_3_1 = float64(
         ],
     },
     {"live": 2, "laptop": 6, "full": 20},
+    cost=costs.shrinking_rate,
 )
 
 SCHEDULES = float64(

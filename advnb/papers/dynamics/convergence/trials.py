@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
+from advnb.papers.dynamics import costs
 from advnb.papers.dynamics.descent import Path, first_stationary, join, on_sphere_mask, pgd, smoothness
 from advnb.papers.dynamics.problem import Problem, draw, in_ball, on_sphere, tangent_basis
 from advnb.papers.dynamics.rate.quantities import Rate, bends, outward_pull
@@ -179,6 +180,7 @@ THEOREM_3_1 = float64(
         ],
     },
     {"live": 3, "laptop": 10, "full": 20},
+    cost=costs.stationarity,
 )
 
 GENERAL_LOSS_RATE = float64(
@@ -195,6 +197,7 @@ GENERAL_LOSS_RATE = float64(
         },
     },
     {"live": 2, "laptop": 20},
+    cost=costs.stationarity,
 )
 
 DESCENT_RANGE = float64(

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from advnb import checks
 from advnb.experiments import Experiment, Tolerance
+from advnb.papers.dynamics.images import costs
 from advnb.papers.dynamics.images.maximum import local_maximum
 from advnb.papers.dynamics.images.scene import Scene, draw_scene
 from advnb.papers.dynamics.images.steps import LEARNING_RATE, RELATIVE_STEP, RULES, escape_steps, shrinking, travel
@@ -156,6 +157,7 @@ FIG2 = Experiment(
     dtype="float64",
     tolerance=Tolerance(rtol=1e-3, atol=1e-6),
     like_processor=CLIMBED,
+    cost=costs.escape,
 )
 """Figure 2: scales x ratios, the paper's steps and eps-relative ones, convention "minus"."""
 
@@ -170,6 +172,7 @@ FIG2_SIGN = Experiment(
     dtype="float64",
     tolerance=Tolerance(rtol=1e-3, atol=1e-6),
     like_processor=CLIMBED,
+    cost=costs.escape,
 )
 """Figure 2 from the other end: convention "plus"."""
 
@@ -181,5 +184,6 @@ FIG2_CHOICES = Experiment(
     dtype="float64",
     tolerance=Tolerance(rtol=1e-3, atol=1e-6),
     like_processor=CLIMBED,
+    cost=costs.escape,
 )
 """What the paper leaves open, one choice changed at a time: units, radius, loss, learning rate, version of the CNN."""

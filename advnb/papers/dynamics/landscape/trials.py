@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from advnb import checks
+from advnb.papers.dynamics import costs
 from advnb.papers.dynamics.bounds import SAMPLES, ball_bounds, condition_radii, optimised, proved_extrema
 from advnb.papers.dynamics.circle import at_angle, circle_points
 from advnb.papers.dynamics.descent import pgd
@@ -158,6 +159,7 @@ THEOREM_5_1 = float64(
         "full": {"scale": [0.01, 1.0, 10.0, 100.0], "m": [16, 64, 256, 1024]},
     },
     {"live": 6, "laptop": 60, "full": 500},
+    cost=costs.count_against_eps,
 )
 
 THEOREM_5_1_HIGH = float64(
@@ -169,6 +171,7 @@ THEOREM_5_1_HIGH = float64(
         "full": {"d": [3, 4, 8, 16, 32], "m": [64, 1024, 8192], "eps": [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0]},
     },
     {"live": 3, "laptop": 10, "full": 50},
+    cost=costs.count_on_sphere,
 )
 
 GENERAL_LOSS = float64(

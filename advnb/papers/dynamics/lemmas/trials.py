@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from advnb.papers.dynamics import costs
 from advnb.papers.dynamics.bounds import BallBounds, ball_bounds
 from advnb.papers.dynamics.convergence.trials import run_until_stationary
 from advnb.papers.dynamics.descent import Path, join, on_sphere_mask, pgd
@@ -294,6 +295,7 @@ STEP_LEMMAS = float64(
         ],
     },
     {"live": 3, "laptop": 20, "full": 40},
+    cost=costs.step_lemmas,
 )
 
 CONSTANTS = float64(

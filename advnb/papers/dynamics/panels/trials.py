@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from advnb.papers.dynamics import costs
 from advnb.papers.dynamics.circle import at_angle, circle_points
 from advnb.papers.dynamics.descent import Path, pgd
 from advnb.papers.dynamics.problem import Problem, draw, in_ball
@@ -165,10 +166,15 @@ FIGURE_1 = float64(
     landscape,
     {scale: PANELS | {"m": 16} for scale in ("live", "laptop", "full")},
     {"live": 10, "laptop": 200, "full": 2000},
+    cost=costs.landscape,
 )
 
 FIGURE_1_ESCAPE = float64(
-    "figure_1_escape", escape, dict.fromkeys(("live", "laptop", "full"), BOTH), {"live": 1, "laptop": 50, "full": 1000}
+    "figure_1_escape",
+    escape,
+    dict.fromkeys(("live", "laptop", "full"), BOTH),
+    {"live": 1, "laptop": 50, "full": 1000},
+    cost=costs.circle_escape,
 )
 
 NEAR_MAXIMA = float64(
@@ -176,6 +182,7 @@ NEAR_MAXIMA = float64(
     near_maxima,
     dict.fromkeys(("live", "laptop", "full"), BOTH),
     {"live": 1, "laptop": 100, "full": 1000},
+    cost=costs.near_maxima,
 )
 
 FIGURE_4 = float64(
@@ -187,4 +194,5 @@ FIGURE_4 = float64(
         "full": {"scale": [0.01, 0.1, 1.0, 10.0, 100.0], "ratio": 10.0, "m": [4, 16, 64, 256, 1024, 4096]},
     },
     {"live": 10, "laptop": 40, "full": 300},
+    cost=costs.landscape,
 )

@@ -13,6 +13,7 @@ from advnb.attacks import ZeroGradientWarning, pgd
 from advnb.balls import L2
 from advnb.data import Split
 from advnb.experiments import Experiment, Tolerance
+from advnb.papers.dynamics.images import costs
 from advnb.papers.dynamics.images.escape import RATIOS, Numbers, rounded, run_escape
 from advnb.papers.dynamics.images.scene import Scene, at_scale, class_index, draw_scene, parity
 from advnb.papers.dynamics.images.steps import RULES
@@ -116,5 +117,6 @@ FIG3 = Experiment(
     seeds={"laptop": 5, "full": 10},
     dtype="float64",
     tolerance=Tolerance(rtol=1e-2, atol=1e-5),
+    cost=costs.along_training,
 )
 """Figure 3 at the paper's learning rates: two optimisers, two readings of an input scale, two scales."""

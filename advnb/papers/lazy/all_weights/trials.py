@@ -18,6 +18,7 @@ from advnb import checks
 from advnb.experiments import Experiment, Tolerance
 from advnb.flip import minimal_flip
 from advnb.models import TwoLayer
+from advnb.papers.lazy import costs
 from advnb.papers.lazy.ball import largest_movement
 from advnb.papers.lazy.several import several_steps
 from advnb.papers.lazy.sgd import Exit, lazy_sgd
@@ -158,6 +159,7 @@ WORST_WEIGHTS = Experiment(
     {"live": 2, "laptop": 5, "full": 20},
     tolerance=Tolerance(rtol=0.05, atol=0.1),
     tolerances={"angle": Tolerance(atol=20.0)},
+    cost=costs.worst_weights,
 )  # fmt: skip
 """Theorem 3.1, "simultaneously for all W": the weights in the ball that resist one step at one x the longest."""
 

@@ -11,6 +11,7 @@ from torch.nn.functional import normalize
 from advnb.experiments import Experiment, Tolerance
 from advnb.flip import minimal_flip
 from advnb.models import TwoLayer
+from advnb.papers.lazy import costs
 from advnb.papers.lazy.bounds import measured, uniform
 from advnb.papers.lazy.task import random_start
 
@@ -114,6 +115,7 @@ BOUNDS = Experiment(
     },
     {"live": 2, "laptop": 5, "full": 20},
     tolerance=Tolerance(rtol=1e-3, atol=1e-3),
+    cost=costs.over_the_ball,
 )  # fmt: skip
 """Lemmas B.4 to B.9 over the paper's sizes."""
 

@@ -17,8 +17,9 @@ from torch.nn.functional import softplus
 
 from advnb import checks
 from advnb.data import Split
-from advnb.experiments import Experiment
+from advnb.experiments import Experiment, UnderWay, under_way
 from advnb.models import TwoLayer
+from advnb.papers.lazy import costs
 from advnb.papers.lazy.ball import largest_movement
 from advnb.papers.lazy.flips import TRAINED
 from advnb.papers.lazy.sgd import apply_push
@@ -66,8 +67,12 @@ def late(
     net = TwoLayer(side * side, m, generator=generator, dtype=dtype).to(device).eval()
     run = _Late(net, train, frozen)
     due = np.unique(np.round(10 ** np.arange(1, np.log10(checks.count("steps", steps)) + 1e-9, 1 / looks)))
-    rows = []
+    rows: list[Numbers] = []
+    away = under_way()
+    run.go_on(away, rows, generator)
     while run.count < due[-1]:
+        if away is not None:
+            away.save(lambda: run.state(rows, generator))
         order = torch.randperm(len(train), generator=generator)
         for chosen in order.split(batch):
             run.step(chosen, lr)
@@ -107,6 +112,19 @@ class _Late:
         self.start = self.net.weight.detach().clone()
         if self.frozen:
             self.on = torch.cat([self._slopes(self.net.preactivation(x)) for x in self.train.x.split(ROWS_AT_ONCE)])
+
+    def go_on(self, away: UnderWay | None, rows: list[Numbers], generator: torch.Generator) -> None:
+        """Take up the trajectory that was put away between two epochs, if one was."""
+        if away is not None and (state := away.load()) is not None:
+            self.net.weight.data.copy_(state["weights"])
+            self.count, self.weight, rows[:] = state["count"], state["weight"], state["rows"]
+            generator.set_state(state["generator"])
+
+    def state(self, rows: list[Numbers], generator: torch.Generator) -> Numbers:
+        """Return what :meth:`go_on` takes up."""
+        weights = self.net.weight.detach().cpu().clone()
+        spent = {"count": self.count, "weight": self.weight, "rows": rows}
+        return {**spent, "weights": weights, "generator": generator.get_state()}
 
     @torch.no_grad()
     def _slopes(self, hidden: Tensor) -> Tensor:
@@ -169,6 +187,8 @@ LATE = Experiment(
     },
     {"live": 2, "laptop": 5, "full": 5},
     tolerance=TRAINED,
+    goes_on=True,
+    cost=costs.late,
 )  # fmt: skip
 """Networks of ``lazy.exits`` over 100,000 steps, whatever ball they leave, and their linearisations beside them."""
 
@@ -181,5 +201,7 @@ LATE_TOYS = Experiment(
     },
     {"live": 2, "laptop": 5},
     tolerance=TRAINED,
+    goes_on=True,
+    cost=costs.late,
 )
 """The same on tasks where it is known how hard each example is, linearised: the setting of the proposition."""

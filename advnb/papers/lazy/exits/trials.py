@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from advnb.experiments import Experiment
+from advnb.papers.lazy import costs
 from advnb.papers.lazy.flips import FULL, LAPTOP, LIVE, TRAINED, flips_after_training
 from advnb.papers.lazy.task import SIDES
 
@@ -36,6 +37,8 @@ EXITS = Experiment(
     },
     {"live": 2, "laptop": 5, "full": 5},
     tolerance=TRAINED,
+    goes_on=True,
+    cost=costs.flips_after_training,
 )  # fmt: skip
 """Figure 3 at m = 1000, as its width drops out (Figures 2 and 5): pixels, averaged loss, no biases.
 
@@ -57,5 +60,7 @@ STANDARDISED = Experiment(
     },
     {"live": 2, "laptop": 3, "full": 5},
     tolerance=TRAINED,
+    goes_on=True,
+    cost=costs.flips_after_training,
 )  # fmt: skip
 """Figures 2 and 3 with standardised pixels, without biases."""

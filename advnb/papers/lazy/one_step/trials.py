@@ -12,6 +12,7 @@ from advnb.data import Split
 from advnb.experiments import Experiment, Tolerance
 from advnb.flip import minimal_flip
 from advnb.models import TwoLayer
+from advnb.papers.lazy import costs
 from advnb.papers.lazy.adversarial import train_projected
 from advnb.papers.lazy.ball import largest_movement
 from advnb.papers.lazy.several import several_steps
@@ -157,6 +158,7 @@ THEOREM_3_1 = Experiment(
     },
     {"live": 3, "laptop": 10, "full": 20},
     tolerance=Tolerance(rtol=1e-3, atol=0.02),
+    cost=costs.linearity,
 )  # fmt: skip
 """Below, inside and above the width window: the window is an artefact of the proof if success does not change."""
 
@@ -177,6 +179,7 @@ ONE_STEP = Experiment(
     {"live": 2, "laptop": 5, "full": 5},
     dtype="float64",
     tolerance=Tolerance(rtol=1e-6, atol=1e-9),
+    cost=costs.before_and_after,
 )  # fmt: skip
 """Corollary 3.2: the same networks at the start, after lazy SGD and after projected adversarial training.
 
@@ -197,5 +200,6 @@ STARTS = Experiment(
     {"live": 2, "laptop": 10, "full": 10},
     dtype="float64",
     tolerance=Tolerance(rtol=1e-6, atol=1e-9),
+    cost=costs.starts,
 )  # fmt: skip
 """Section 3's budget before training: many starts, as five networks leave the exponent of their images open."""

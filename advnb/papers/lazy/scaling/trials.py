@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from advnb.experiments import Experiment
+from advnb.papers.lazy import costs
 from advnb.papers.lazy.flips import FULL, LAPTOP, LIVE, RADII, TRAINED, flips_after_training
 from advnb.papers.lazy.task import SIDES
 
@@ -32,6 +33,8 @@ FIGURES_2_3 = Experiment(
     },
     {"live": 2, "laptop": 5, "full": 5},
     tolerance=TRAINED,
+    goes_on=True,
+    cost=costs.flips_after_training,
 )  # fmt: skip
 """Figures 2 and 3: images that are not normalised, with and without the released code's biases."""
 
@@ -54,5 +57,7 @@ FIGURES_5_6 = Experiment(
     },
     {"live": 2, "laptop": 5, "full": 5},
     tolerance=TRAINED,
+    goes_on=True,
+    cost=costs.flips_after_training,
 )  # fmt: skip
 """Figures 5 and 6: rows of norm 1 and no biases, as in section 2."""
