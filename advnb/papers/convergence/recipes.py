@@ -17,6 +17,7 @@ from advnb.attacks import pgd
 from advnb.balls import Linf
 from advnb.criterion import convergence, from_start
 from advnb.data import Dataset, Split, load
+from advnb.data.augment import CropFlip
 from advnb.experiments import kept_folder
 from advnb.experiments.store import canonical
 from advnb.fold import fold
@@ -150,13 +151,15 @@ def trained(
     network: str = "cnn",
     stages: Sequence[float] = (),
     bfloat16: bool = False,
+    augment: bool = False,
     keep: bool = False,
     **attack: Any,
 ) -> tuple[nn.Module, pd.DataFrame]:
     """Train the network of section 5.1 by ``defence`` and return it in eval mode, with the history of its epochs.
 
     ``eps`` and ``attack`` replace what the recipe and :func:`make_defence` set; ``warm_up`` is a number of epochs on
-    clean images before; ``bfloat16`` crafts in that precision; ``width`` scales the CNN, or is that of WRN-34 with
+    clean images before; ``bfloat16`` crafts in that precision; ``augment`` shifts
+    and flips images (the released code rotates them too); ``width`` scales the CNN, or is that of WRN-34 with
     ``network="wide_resnet"``. After the epochs at the shares ``stages`` of all, the history also has what
     :func:`look_inside` measures. With ``keep`` the run is stored in ``experiments.kept_folder`` after every epoch, goes
     on from there when it was killed, and is returned at once when it is complete.
@@ -167,6 +170,7 @@ def trained(
     identity = {
         "data": data, "defence": defence, "examples": examples, "epochs": epochs, "seed": seed, "batch": batch,
         "lr": lr, "warm_up": warm_up, "width": width, "eps": eps, "network": network, "stages": list(stages), **attack,
+        **({"augment": CropFlip()} if augment else {}),
     }  # fmt: skip
     model = _network(recipe, network, width, seed).to(device)
     split = images(data, examples, 1, device).train
@@ -182,7 +186,7 @@ def trained(
     history = fit(
         model, split, trainer, epochs=epochs, batch=batch, lr=lr, seed=seed, progress=False,
         milestones=[round(share * epochs) for share in recipe.milestones],
-        callback=look, checkpoint=_stored(identity) if keep else None,
+        augment=CropFlip() if augment else None, callback=look, checkpoint=_stored(identity) if keep else None,
     )  # fmt: skip
     return model, history
 

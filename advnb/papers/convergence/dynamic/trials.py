@@ -89,7 +89,7 @@ def spending(
     history = fit(
         model, split, trainer, epochs=epochs, batch=batch, seed=seed, progress=False,
         milestones=[round(share * epochs) for share in recipe.milestones],
-        callback=look, checkpoint=away and away.checkpoint,
+        callback=look, checkpoint=None if away is None else away.checkpoint,
     )  # fmt: skip
     kept = {name: column(history, name) for name in ("steps", "gradients", "c_t", "adversarial_accuracy")}
     return kept | {name: history[name].tolist() for name in SEEN}

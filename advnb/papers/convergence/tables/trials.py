@@ -56,7 +56,8 @@ CIFAR: dict[str, Any] = {"data": "cifar10", "examples": 3000, "tests": 1000, "ep
                          "keep": True}  # fmt: skip
 """The laptop's sizes. The batch is a quarter of the released code's 128, or a subset would leave few updates."""
 FULL_MNIST: dict[str, Any] = {"data": "mnist", "examples": 60_000, "tests": 10_000, "epochs": 50, "keep": True}
-FULL_CIFAR: dict[str, Any] = {"data": "cifar10", "examples": 50_000, "tests": 10_000, "epochs": 120, "keep": True}
+FULL_CIFAR: dict[str, Any] = {"data": "cifar10", "examples": 50_000, "tests": 10_000, "epochs": 120, "augment": True,
+                              "keep": True}  # fmt: skip
 BFLOAT16: dict[str, Any] = {"defence": ["standard", "dynamic"], "bfloat16": True, "transfers": False}
 """Attacks in bfloat16 while training; judged in float32 like all others."""
 
