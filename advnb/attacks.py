@@ -22,7 +22,7 @@ from advnb.flip import Flip, minimal_flip
 from advnb.fold import Folding, is_folded
 from advnb.losses import AnyLoss, Loss
 
-__all__ = ["Flip", "Trace", "ZeroGradientWarning", "ascend", "cw", "fgsm", "minimal_flip", "pgd"]
+__all__ = ["Flip", "PrecisionWarning", "Trace", "ZeroGradientWarning", "ascend", "cw", "fgsm", "minimal_flip", "pgd"]
 
 Direction = Literal["steepest", "gradient"]
 StepSize = float | Callable[[int], float]
@@ -43,6 +43,9 @@ TILE = 4
 WORTH = 256
 """Gradients of one example from which on a folded copy is worth its making, by default."""
 
+BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16", "arm_bf16", "sve_bf16")
+"""Instructions for matrix products in bfloat16, by the names that torch may give them."""
+
 
 class ZeroGradientWarning(UserWarning):
     """Raised if an attack starts where the gradient is exactly zero, for some examples that it cannot move.
@@ -50,6 +53,10 @@ class ZeroGradientWarning(UserWarning):
     It means that the loss has saturated (cross entropy underflows in float32 when a logit leads by about 100)
     or that the network is flat there: survival of such an example is no sign of robustness.
     """
+
+
+class PrecisionWarning(UserWarning):
+    """Raised if an attack runs in full precision because the processor has no instructions for the lower one."""
 
 
 class Trace(NamedTuple):
@@ -263,7 +270,9 @@ def pgd(
     chunk
         Examples a forward pass; by default 64 images on a CPU and everything on an accelerator.
     autocast
-        ``torch.bfloat16`` runs the network in that precision; points, steps and FOSC stay in the dtype of x.
+        ``torch.bfloat16`` runs the network in that precision where the processor has it; elsewhere it would be many
+        times slower, and the attack warns and runs in the dtype of x. Points, steps and FOSC stay in that dtype, FOSC
+        from the network's gradient as it is: :func:`advnb.criterion.fosc` knows nothing of autocast.
     fold
         Attack a folded copy of the model (:func:`advnb.fold.fold`): the same function up to rounding, for half the time
         or less on convolutional networks. The copy is compared with the model on two examples first; where
@@ -293,6 +302,7 @@ def pgd(
         most = parts[0].stop
         if not (hasattr(model, "along_path") or any(part.training for part in model.modules())):
             parts = [slice(None)]  # the gradient takes the chunks, of whoever is left
+    autocast = _at_hand(autocast, x.device.type)
     with gradients.frozen(model):
         with _autocast(x, autocast):
             gradients.check_model(model, x, y, objective)
@@ -333,6 +343,29 @@ def cw(
         # An example that starts out misclassified has a zero gradient by design.
         warnings.simplefilter("ignore", ZeroGradientWarning)
         return pgd(model, x, y, ball, steps=steps, loss=objective, **options)
+
+
+def _at_hand(dtype: torch.dtype | None, kind: str) -> torch.dtype | None:
+    """Return ``dtype``, or None with a warning if it is bfloat16 and a device of that kind can only emulate it."""
+    if dtype is not torch.bfloat16 or _has_bfloat16(kind):
+        return dtype
+    warnings.warn(
+        f"this {kind} computes in bfloat16 only step by step, many times slower: the attack runs without autocast",
+        PrecisionWarning,
+        stacklevel=3,  # Python shows it once for each line that calls pgd
+    )
+    return None
+
+
+def _has_bfloat16(kind: str) -> bool:
+    """Return whether a device of that kind has instructions for products in bfloat16 (others: as torch sees fit)."""
+    if kind == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if kind != "cpu":
+        return True
+    known: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.11 and later
+    asked = getattr(torch.cpu, "_is_avx512_bf16_supported", bool)
+    return any(known.get(name, False) for name in BFLOAT16) or asked()
 
 
 def _autocast(x: Tensor, dtype: torch.dtype | None) -> AbstractContextManager[None]:

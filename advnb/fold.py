@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import operator
-import warnings
 from collections import Counter
 from contextlib import AbstractContextManager
 from typing import Any
@@ -154,10 +153,8 @@ def _folded(model: nn.Module) -> _Folded | None:
     if not gain or not _plain(model):
         return None
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            twin, tracer = copy.deepcopy(model), _Tracer()
-            traced = fx.GraphModule(twin, tracer.trace(twin))
+        twin, tracer = copy.deepcopy(model), _Tracer()
+        traced = fx.GraphModule(twin, tracer.trace(twin))
         pairs = _fuse(traced)
         _pool_before_relu(traced)
         if _on_cpu_in_float32(traced):

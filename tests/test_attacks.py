@@ -11,8 +11,8 @@ import torch
 from hypothesis import given, settings
 from torch import nn
 
-from advnb import gradients, losses
-from advnb.attacks import ZeroGradientWarning, ascend, cw, fgsm, pgd
+from advnb import attacks, gradients, losses
+from advnb.attacks import PrecisionWarning, ZeroGradientWarning, ascend, cw, fgsm, pgd
 from advnb.balls import L2, Linf
 from advnb.criterion import fosc
 
@@ -258,6 +258,33 @@ def test_half_precision_crafting_is_about_as_strong(trained, digits):
         with torch.no_grad():
             accuracies.append(float((trained(x_adv).argmax(1) == y).double().mean()))
     assert abs(accuracies[0] - accuracies[1]) < 0.05
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_bfloat16_is_used_only_where_the_processor_has_it(trained, digits, monkeypatch, native):
+    x, y = digits.test.x[:100], digits.test.y[:100]
+    monkeypatch.setattr(attacks, "_has_bfloat16", lambda kind: native)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for _ in range(3):
+            x_adv, trace = pgd(trained, x, y, Linf(0.1), random_start=False, autocast=torch.bfloat16, trace=True)
+    told = [warning for warning in caught if issubclass(warning.category, PrecisionWarning)]
+    assert len(told) == (not native)  # once, not three times
+    assert all(warning.filename == __file__ for warning in told)
+    assert x_adv.dtype == trace.loss.dtype == trace.fosc.dtype == torch.float32
+    full, full_trace = pgd(trained, x, y, Linf(0.1), random_start=False, trace=True)
+    assert torch.equal(x_adv, full) == torch.equal(trace.loss, full_trace.loss) == (not native)
+    torch.testing.assert_close(trace.fosc.mean(1), full_trace.fosc.mean(1), rtol=0.1, atol=0.02)
+
+
+def test_what_the_processor_has_is_asked_of_torch(monkeypatch):
+    assert attacks._has_bfloat16("meta")
+    for has in ({}, {"avx512_bf16": True}, {"amx_bf16": True}, {"avx512_bf16": False}):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda has=has: has, raising=False)
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+        assert attacks._has_bfloat16("cpu") == any(has.values())
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation)
+    assert not attacks._has_bfloat16("cuda")
 
 
 @pytest.mark.parametrize("flags", [(True, True), (True, False), (False, True)])
