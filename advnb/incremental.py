@@ -2,7 +2,8 @@
 
 The gradient m^{-1/2} sum_s a_s 1[h_s > 0] w_s is a sum over the units that are on. An attack's step is small, so few
 units switch between its points: two in a thousand at m = 10,000 in the ball of Wang et al. (2022). Adding and
-subtracting those makes the second of the two matrix products of a step nearly free.
+subtracting those makes the second of the two matrix products of a step nearly free. In an L-infinity ball most
+coordinates come to rest at a bound, and the preactivations change by the few that still move: the first product.
 """
 
 from __future__ import annotations
@@ -27,8 +28,17 @@ UPDATES = 2.0
 So rounding errors of the updates stay as small as those of the sum, and a row where no unit is on is exactly 0.
 """
 
-WORTHWHILE = 4_000_000
-"""Multiplications in a product from which on it pays to look for the units that switched."""
+WORTHWHILE, WIDE = 6_000_000, 128
+"""Multiplications in a product, and the d, from which on it pays to look for the units that switched."""
+
+MOVED, AGAIN = 1 / 5, 40
+"""Preactivations are updated if at most this share of the coordinates moved, in float32, once so many rows could be.
+
+In an L-infinity ball or a box most coordinates come to rest at a bound. Those rows pay for the transpose of W.
+"""
+
+FRESH = 25
+"""Preactivations are computed afresh after so many updates, so that their rounding does not add up."""
 
 WORD = 8
 """Switched units are looked for by so many at a time: their flags are one byte each, read as one integer."""
@@ -79,6 +89,9 @@ class AlongPath:
         self._weight, self._top, self._bias, self._constant = weight, top, hidden_bias, top_bias
         self._tile, self._few = tile, FEW.get(weight.dtype, 0.0) if weight.device.type == "cpu" else 0.0
         self._memory = weight.new_empty(0)
+        self._columns: Tensor | None = None
+        self._last: Tensor | None = None
+        self._could, self._updates = 0, 0
         self._rows: Tensor | None = None
         self._state: _State | None = None
 
@@ -87,13 +100,17 @@ class AlongPath:
         """Return f (n,) and its gradient, shaped like ``x``."""
         points = x.flatten(1)
         state, self._state = self._kept(rows, len(points)), None  # forgotten, should anything below raise
-        h = self._preactivation(points)
+        last, self._last = self._last, None
+        moved = None if state is None or last is None else self._moved(points, last)
+        h = self._preactivation(points) if moved is None else self._moved_on(moved)
         if state is not None:
             self._switch(state, h)
-        elif self._few and h.numel() * points.shape[1] >= WORTHWHILE:
+        elif self._few and h.numel() * points.shape[1] >= WORTHWHILE and points.shape[1] >= WIDE:
             state = self._first(h)
         gradient, offset = self._summed(h.gt_(0)) if state is None else (state.gradient, state.offset)
         self._state = state
+        if state is not None and self._tile == 1 and h.dtype == torch.float32:
+            self._last = points.clone()
         f = torch.linalg.vecdot(gradient, points)
         if self._bias is not None:
             f = f + offset
@@ -121,6 +138,7 @@ class AlongPath:
     def _preactivation(self, points: Tensor) -> Tensor:
         """Return h (n, m), in memory that the next call uses again."""
         n, m = len(points), len(self._weight)
+        self._updates = 0
         filled = self._filled(points)
         if len(self._memory) < len(filled) or self._memory.dtype != points.dtype:
             self._memory = points.new_empty((len(filled), m))
@@ -130,6 +148,30 @@ class AlongPath:
         else:
             torch.addmm(self._bias, filled, self._weight.T, out=out)
         return out[:n]
+
+    def _moved(self, points: Tensor, last: Tensor) -> Tensor | None:
+        """Return how far ``points`` are from the last ones, (n, d), if that is 0 for most of their coordinates."""
+        if len(points) != len(last) or self._updates >= FRESH:
+            return None
+        few = points[:: -(-len(points) // 8)] != last[:: -(-len(points) // 8)]
+        if len(few.nonzero()) > MOVED * few.numel():
+            return None
+        self._could += len(points)
+        if self._columns is None and self._could > AGAIN:
+            self._columns = self._weight.T.contiguous()
+        return points - last if self._columns is not None else None
+
+    def _moved_on(self, moved: Tensor) -> Tensor:
+        """Return the preactivations (n, m) after these moves of a few coordinates."""
+        assert self._columns is not None
+        row, coordinate = moved.nonzero(as_tuple=True)
+        h = self._memory[: len(moved)]
+        if len(row):
+            starts = torch.searchsorted(row, torch.arange(len(moved)))
+            h += F.embedding_bag(coordinate, self._columns, starts, mode="sum",
+                                 per_sample_weights=moved[row, coordinate])  # fmt: skip
+        self._updates += 1
+        return h
 
     def _filled(self, matrix: Tensor) -> Tensor:
         n = len(matrix)
@@ -146,13 +188,14 @@ class AlongPath:
         m = h.shape[1]
         on = torch.zeros((len(h), -(-m // WORD) * WORD), dtype=torch.bool, device=h.device)
         torch.gt(h, 0, out=on[:, :m])
-        return _State(on, *self._summed(h.gt_(0)), on.sum(1), torch.zeros_like(on[:, 0], dtype=torch.long))
+        return _State(on, *self._summed(on[:, :m].to(h.dtype)), on.sum(1), torch.zeros_like(on[:, 0], dtype=torch.long))
 
     def _switch(self, state: _State, h: Tensor) -> None:
-        """Bring ``state`` to the preactivations ``h``, which are overwritten."""
+        """Bring ``state`` to the preactivations ``h``."""
         n, m = h.shape
-        on = torch.zeros_like(state.on)
+        on = torch.empty_like(state.on)
         torch.gt(h, 0, out=on[:, :m])
+        on[:, m:] = False
         changed, state.on = state.on.logical_xor_(on), on
         words = changed.view(torch.int64).flatten().nonzero().squeeze(1)
         row = words // (on.shape[1] // WORD)
@@ -165,7 +208,7 @@ class AlongPath:
         self._add(state, row, unit, signs * self._top[unit])
         state.count += torch.bincount(row, signs, n).long()
         state.switched += torch.bincount(row, minlength=n)
-        self._renew(state, h, (~few | (state.switched > UPDATES * state.count)).nonzero().squeeze(1))
+        self._renew(state, (~few | (state.switched > UPDATES * state.count)).nonzero().squeeze(1))
 
     def _add(self, state: _State, row: Tensor, unit: Tensor, gains: Tensor) -> None:
         """Add ``gains`` times the weights of the units, whose rows ascend."""
@@ -177,15 +220,15 @@ class AlongPath:
         if self._bias is not None:
             state.offset = state.offset.index_add(0, row, gains * self._bias[unit])
 
-    def _renew(self, state: _State, h: Tensor, rows: Tensor) -> None:
-        """Sum these rows afresh; ``h`` is memory."""
+    def _renew(self, state: _State, rows: Tensor) -> None:
+        """Sum these rows afresh."""
         if len(rows) == 0:
             return
-        on = state.on[:, : h.shape[1]]
+        on = state.on[:, : len(self._top)]
         if len(rows) == len(on):
-            state.gradient, state.offset = self._summed(h.copy_(on))
+            state.gradient, state.offset = self._summed(on.to(self._top.dtype))
         else:
-            gradient, offset = self._summed(on[rows].to(h.dtype))
+            gradient, offset = self._summed(on[rows].to(self._top.dtype))
             state.gradient, state.offset = state.gradient.clone(), state.offset.clone()
             state.gradient[rows], state.offset[rows] = gradient, offset
         state.count[rows] = on[rows].sum(1)

@@ -23,6 +23,7 @@ TIGHT = {"rtol": 1e-10, "atol": 1e-10}
 def however_small(monkeypatch):
     """Look for switched units also where it would not pay."""
     monkeypatch.setattr(incremental, "WORTHWHILE", 0)
+    monkeypatch.setattr(incremental, "WIDE", 0)
 
 
 def network(d, m, seed=0, bias=False, dtype=F64):
@@ -73,6 +74,28 @@ def test_all_units_off_is_exactly_flat_and_back():
         torch.testing.assert_close((f, gradient), expected, rtol=1e-5, atol=2e-5)
         assert torch.equal(gradient == 0, expected[1] == 0)
     assert not (gradient == 0).any()
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_moves_of_a_few_coordinates(bias, monkeypatch):
+    """The first product too is updated, none or a tenth of the coordinates moving, and is that of float64."""
+    monkeypatch.setattr(incremental, "AGAIN", 0)
+    updates, update = [], incremental.AlongPath._moved_on
+    monkeypatch.setattr(incremental.AlongPath, "_moved_on", lambda *a: updates.append(1) or update(*a))
+    net, exact = network(60, 300, bias=bias, dtype=torch.float32), network(60, 300, bias=bias)
+    exact.load_state_dict({name: part.double() for name, part in net.state_dict().items()})
+    generator = torch.Generator().manual_seed(0)
+    x, along = torch.randn((10, 60), generator=generator), net.along_path()
+    for k in range(80):
+        moves = torch.rand((10, 60), generator=generator) < (1.0 if k % 40 == 39 else 0.1)
+        x += 0.05 * moves * (k % 4 > 0)  # in place: what was passed before is not what it was
+        h = exact.preactivation(x.double())
+        f, gradient = along(x)
+        value, expected = by_autograd(exact, x.double())
+        torch.testing.assert_close(f.double(), value, rtol=1e-4, atol=1e-4)
+        clear = (h.abs() > 1e-4).all(1)  # elsewhere a unit may be on the other side of its kink, by rounding
+        torch.testing.assert_close(gradient[clear].double(), expected[clear], rtol=1e-4, atol=1e-4)
+    assert len(updates) > 60
 
 
 def test_all_units_switch_at_once():

@@ -8,7 +8,6 @@ that what it reports is the accuracy of weights outside the ball. Each of these 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -53,11 +52,11 @@ def craft(net: TwoLayer, x: Tensor, y: Tensor, budget: float, *, steps: int = 10
     alpha = 2.5 budget / steps.
     """
     checks.choice("direction", direction, DIRECTIONS)
-    value_and_gradient = folded(net)
+    along = net.along_path()
 
     def gradient(points: Tensor, rows: Tensor | None) -> tuple[Tensor, Tensor]:
         labels = y if rows is None else y[rows]
-        f, slope = value_and_gradient(points)
+        f, slope = net.value_and_gradient(points) if along is None else along(points, rows)
         scale = labels if direction == "unit" else labels * torch.sigmoid(-labels * f)
         return -labels * f, -scale[:, None] * slope
 
@@ -67,29 +66,6 @@ def craft(net: TwoLayer, x: Tensor, y: Tensor, budget: float, *, steps: int = 10
         warnings.simplefilter("ignore", ZeroGradientWarning)  # a raw gradient may vanish: that is the question here
         return ascend(gradient, x, radius, start=x, steps=steps, step_size=size,
                       direction=DIRECTIONS[direction])  # fmt: skip
-
-
-@torch.no_grad()
-def folded(net: TwoLayer) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    """Return ``net.value_and_gradient`` for many calls with the weights as they are now, which they must stay.
-
-    The top layer is folded into the weights of the second of the two matrix products, of which the first leaves only
-    which units are on. With ReLU the value follows from the gradient: f(x) = <x, grad f(x)>, and what biases add.
-    """
-    if net.activation != "relu":
-        return net.value_and_gradient
-    top = net.signs / net.m**0.5
-    second = net.weight * top[:, None]
-
-    def at(x: Tensor) -> tuple[Tensor, Tensor]:
-        on = net.preactivation(x).gt_(0)
-        gradient = on @ second
-        f = torch.linalg.vecdot(gradient, x)
-        if net.hidden_bias is not None and net.top_bias is not None:
-            f = f + on @ (top * net.hidden_bias) + net.top_bias
-        return f, gradient
-
-    return torch.no_grad()(at)
 
 
 @torch.no_grad()

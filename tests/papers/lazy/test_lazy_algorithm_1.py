@@ -13,7 +13,7 @@ from advnb.flip import minimal_flip
 from advnb.losses import logistic
 from advnb.models import TwoLayer
 from advnb.papers.lazy import ball
-from advnb.papers.lazy.adversarial import craft, folded, robust_accuracy, robust_ceiling, train_projected
+from advnb.papers.lazy.adversarial import craft, robust_accuracy, robust_ceiling, train_projected
 from advnb.papers.lazy.algorithm_1 import drawings, trials, variants
 from advnb.papers.lazy.algorithm_1.claims import versus
 from advnb.papers.lazy.laws import Law
@@ -69,22 +69,6 @@ class TestCraft:
         norm = minimal_flip(net, split.x).norm
         assert rates["exact"] == (right & (norm > 0.05)).double().mean().item()
         assert rates["worst"] <= min(rates["raw"], rates["unit"], rates["exact"]) <= rates["clean"]
-
-
-class TestFolded:
-    @pytest.mark.parametrize("bias", [False, True])
-    @pytest.mark.parametrize("activation", ["relu", "softplus"])
-    def test_value_and_gradient_are_those_of_autograd(self, activation, bias):
-        generator = torch.Generator().manual_seed(5)
-        net = TwoLayer(7, 30, activation=activation, generator=generator, dtype=F64, bias=bias)
-        for parameter in net.parameters():
-            torch.nn.init.normal_(parameter, generator=generator)
-        x = torch.randn(20, 7, generator=generator, dtype=F64, requires_grad=True)
-        f = net(x)
-        (expected,) = torch.autograd.grad(f.sum(), x)
-        value, gradient = folded(net)(x.detach())
-        assert torch.allclose(value, f.detach(), atol=1e-12)
-        assert torch.allclose(gradient, expected, atol=1e-12)
 
 
 class TestCeiling:
