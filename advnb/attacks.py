@@ -277,7 +277,8 @@ def pgd(
         Attack a folded copy of the model (:func:`advnb.fold.fold`): the same function up to rounding, for half the time
         or less on convolutional networks. The copy is compared with the model on two examples first; where
         it differs or nothing is to be gained, the model is attacked as it is, as it always is with False. A
-        :class:`advnb.fold.Folding` keeps the copy for further attacks.
+        :class:`advnb.fold.Folding` keeps the copy for further attacks. A :class:`advnb.models.TwoLayer` with ReLU is
+        followed from step to step instead (:mod:`advnb.incremental`), also up to rounding.
     allow_train_mode
         Insist on attacking a model in train mode (its buffers are restored afterwards).
     """
@@ -310,7 +311,7 @@ def pgd(
         with _autocast(x, autocast):
             outcomes = [
                 ascend(
-                    _network_gradient(network, y[part], objective, start[part], fosc_below is not None, most),
+                    _network_gradient(network, y[part], objective, start[part], fosc_below is not None, most, fold),
                     x[part], ball, start=start[part], steps=steps, step_size=step_size, direction=direction,
                     fosc_below=fosc_below, gap=gap, trace=trace,
                 )
@@ -386,13 +387,14 @@ def _folded(model: nn.Module, x: Tensor, ball: Ball, fold: bool | Folding, count
 
 
 def _network_gradient(
-    model: nn.Module, y: Tensor, loss: Loss, start: Tensor, stops: bool, most: int | None
+    model: nn.Module, y: Tensor, loss: Loss, start: Tensor, stops: bool, most: int | None, fold: bool | Folding
 ) -> Gradient:
     """Return what :func:`ascend` asks for; where examples may stop, no row depends on which others still move.
 
     No more than ``most`` rows go through the network at a time, if it is given.
     """
-    if (along := _along_path(model, y, loss, TILE if stops else 1)) is not None:
+    along = None if fold is False else _along_path(model, y, loss, TILE if stops else 1)
+    if along is not None:
         return along
     whole = start.detach().clone() if stops and any(part.training for part in model.modules()) else None
 

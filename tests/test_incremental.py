@@ -191,6 +191,7 @@ def test_an_attack_ends_where_it_ends_by_autograd(ball, loss, dtype, bias):
 
     options = {"start": start, "steps": 60, "step_size": ball.eps / 20, "loss": loss, "trace": True}
     (x_adv, trace), (plain, expected) = pgd(net, x, y, ball, **options), pgd(AsWritten().eval(), x, y, ball, **options)
+    assert torch.equal(pgd(net, x, y, ball, fold=False, **options)[0], plain)  # as written, bit for bit
     assert bool(ball.contains(x_adv, x).all())
     torch.testing.assert_close(trace.loss[:3], expected.loss[:3], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(trace.loss[-1].mean(), expected.loss[-1].mean(), rtol=1e-3, atol=1e-6)
