@@ -35,7 +35,7 @@ Gradient = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]
 Gap = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """(gradient, points, the examples x, where these began) -> (n,): what can stand in for FOSC."""
 
-Traced = bool | Literal["x", "steps"]
+Traced = bool | Literal["x", "before", "steps"]
 
 TILE = 4
 """Rows in multiples of which a CPU's matrix products round alike; what is left over they round in another way."""
@@ -64,8 +64,8 @@ class Trace(NamedTuple):
 
     ``loss`` and ``fosc`` have shape (K + 1, n); row k belongs to x^k. ``steps`` (n,) counts the steps each example
     took before its FOSC fell to ``fosc_below`` (K without that rule); later rows repeat the last value.
-    ``x`` has shape (K + 1, n, ...) and is kept only when asked for. With the steps alone ``loss`` and ``fosc`` are
-    (0, n).
+    ``x`` has shape (K + 1, n, ...) and is kept only when asked for. ``loss`` and ``fosc`` are (K, n), up to
+    x^{K-1}, in a trace ``"before"`` each step, and (0, n) in one of the steps alone.
     """
 
     loss: Tensor
@@ -94,7 +94,7 @@ def ascend(
     for L2) or the gradient itself (``"gradient"``, the iteration of Deng et al., section 2). ``step_size`` is in the
     units of x, or a function of k. With ``fosc_below`` an example rests at the first iterate after x^0 whose
     FOSC is at most that value, and costs nothing from then on; ``gap`` takes FOSC's place, there and in the trace. A
-    trace needs one gradient more, at x^K, unless it is of the ``"steps"`` alone.
+    trace needs one gradient more, at x^K, unless it ends ``"before"`` that or is of the ``"steps"`` alone.
 
     ``x``, ``start``, losses and gradients are taken as data: no autograd graph grows with the steps or is returned.
     No argument is checked here: :func:`pgd` does that once, before the first step.
@@ -105,7 +105,7 @@ def ascend(
     reading_is_free = x.device.type == "cpu"
     kind = _Batch if reading_is_free or fosc_below is None else _Carried
     batch = kind(x.detach(), start.detach(), steps, trace)
-    for k in range(steps + bool(batch.seen)):
+    for k in range(steps + (trace in (True, "x"))):
         loss, grad = (part.detach() for part in gradient(batch.point, batch.moving))
         watched = batch.seen or fosc_below is not None
         fosc = measure(grad, batch.point, batch.x, batch.start) if watched else loss  # nobody looks
@@ -133,7 +133,8 @@ class _Batch:
         self.steps = torch.full((len(x),), steps, device=x.device)
         self._result, self._checksum = torch.empty_like(start), start.new_zeros(len(x))
         wide = torch.promote_types(start.dtype, torch.float32)
-        self.seen = [start.new_zeros((steps + 1, len(x)), dtype=wide) for _ in range(2 * (trace in (True, "x")))]
+        size, tables = (steps + (trace != "before"), len(x)), 2 * (trace in (True, "x", "before"))
+        self.seen = [start.new_zeros(size, dtype=wide) for _ in range(tables)]
         self.seen += [start.new_zeros((steps + 1, *start.shape))] if trace == "x" else []
 
     @property
@@ -267,6 +268,8 @@ def pgd(
         may ``fosc_below`` then.
     trace
         True returns ``(x_adv, Trace)``; ``"x"`` keeps the iterates too; ``"steps"`` only counts the steps.
+        ``"before"`` has loss and FOSC before each step, (K, n), of the gradients that the steps take: none is computed
+        for the trace, as one is at x^K otherwise.
     chunk
         Examples a forward pass; by default 64 images on a CPU and everything on an accelerator.
     autocast
@@ -286,7 +289,7 @@ def pgd(
     gradients.check_problem(model, x, y, ball, objective, allow_train_mode)
     checks.choice("direction", direction, ("steepest", "gradient"))
     if isinstance(trace, str):
-        checks.choice("trace", trace, ("x", "steps"))
+        checks.choice("trace", trace, ("x", "before", "steps"))
     if fosc_below is not None:
         least = float("-inf") if gap else 0
         fosc_below = checks.number("fosc_below", fosc_below, lambda v: v >= least, f"be at least {least}")

@@ -88,6 +88,19 @@ def test_a_trace_costs_one_gradient_more_and_no_second_one():
     calls.clear()
     pgd(model, x, y, Linf(0.1), steps=7, trace=True)
     assert (plain, sum(calls)) == (7, 8)
+    calls.clear()
+    pgd(model, x, y, Linf(0.1), steps=7, trace="before")
+    assert sum(calls) == 7
+
+
+def test_a_trace_before_each_step_is_the_whole_one_without_its_end(trained, digits):
+    x, y = digits.test.x[:70], digits.test.y[:70]
+    start = Linf(0.1).sample(x, torch.Generator().manual_seed(0))
+    for options in ({}, {"fosc_below": 0.3}):
+        x_adv, trace = pgd(trained, x, y, Linf(0.1), start=start, trace="before", **options)
+        expected, full = pgd(trained, x, y, Linf(0.1), start=start, trace=True, **options)
+        assert torch.equal(x_adv, expected) and torch.equal(trace.steps, full.steps) and trace.x is None
+        assert torch.equal(trace.loss, full.loss[:-1]) and torch.equal(trace.fosc, full.fosc[:-1])
 
 
 def test_pgd_reaches_a_linear_models_maximum_in_both_norms(linear):

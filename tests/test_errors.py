@@ -163,7 +163,7 @@ def test_loss_that_ignores_the_input(linear, x, y):
         ({"fosc_below": float("nan")}, ValueError, "fosc_below must be at least 0; got nan"),
         ({"fosc_below": "small"}, TypeError, "fosc_below must be a number; got 'small'"),
         ({"fosc_below": float("nan"), "gap": min}, ValueError, "fosc_below must be at least -inf; got nan"),
-        ({"trace": "all"}, ValueError, "trace must be one of 'steps', 'x'; got 'all'"),
+        ({"trace": "all"}, ValueError, "trace must be one of 'before', 'steps', 'x'; got 'all'"),
         ({"chunk": 0}, ValueError, "chunk must be at least 1; got 0"),
     ],
 )
