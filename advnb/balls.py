@@ -8,6 +8,8 @@ their inputs once, before the first step.
 
 from __future__ import annotations
 
+import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +21,9 @@ from advnb import checks
 from advnb.checks import Box
 
 __all__ = ["L2", "Ball", "Linf", "check_ball"]
+
+SMALLEST = sys.float_info.min
+"""The smallest eps: a quarter of it, the step of an attack, is not yet 0."""
 
 NEWTON_STEPS = 100
 """More steps than :func:`_multiplier` needs (about five): each cuts its error by a factor of four or more."""
@@ -32,7 +37,8 @@ class Ball(ABC):
     box: Box | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "eps", checks.positive("eps", self.eps))
+        eps = checks.positive("eps", self.eps)
+        object.__setattr__(self, "eps", checks.number("eps", eps, lambda v: v >= SMALLEST, f"be at least {SMALLEST:g}"))
         object.__setattr__(self, "box", checks.box(self.box))
 
     @abstractmethod
@@ -72,7 +78,7 @@ class Ball(ABC):
         ``generator`` may live on another device than ``x``: one on the CPU draws the same on every device.
         Raises if ``x`` is not a batch of finite floating-point examples inside the box.
         """
-        checks.images("x", x, self.box)
+        self.check_examples(x)
         return self.project((x + self._draw(x, generator)).to(x.dtype), x)
 
     def support(self, grad: Tensor, x: Tensor) -> Tensor:
@@ -80,8 +86,28 @@ class Ball(ABC):
 
         Raises if ``x`` is not a batch of finite floating-point examples inside the box.
         """
-        checks.images("x", x, self.box)
+        self.check_examples(x)
         return self.gap(grad, x, x)
+
+    def check_examples(self, x: Tensor) -> Tensor:
+        """Return ``x`` if it is a batch of finite floating-point examples in the box; raises otherwise.
+
+        Also raises if x, eps or the box is so large that a norm would overflow in the precision of ``x``, or in
+        float32 where that is wider: every distance would be infinite then, and nothing outside the ball.
+        """
+        checks.images("x", x, self.box)
+        wide = torch.promote_types(x.dtype, torch.float32)
+        most = min(torch.finfo(x.dtype).max / 4, math.sqrt(torch.finfo(wide).max / x[0].numel()) / 4)
+        what, eps = f"{x[0].numel()} {x.dtype}", self.eps
+        box = max((abs(bound) for bound in self.box or () if math.isfinite(bound)), default=0.0)
+
+        def judge(largest: float) -> None:
+            for name, size in (("eps", eps), ("box", box), ("x", largest)):
+                if size > most:
+                    raise ValueError(f"{name} must be at most {most:.3g} for x of {what}; got {size:.3g}")
+
+        checks.look(x.detach().abs().amax(), judge)
+        return x
 
     def violation(self, x_adv: Tensor, x: Tensor) -> Tensor:
         """Return how far each row of ``x_adv`` lies outside ball or box (the larger), 0 inside."""

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 __all__ = [
     "Box", "Later", "NotFinite", "alike", "box", "choice", "class_labels", "columns", "count", "eval_mode", "images",
-    "look", "number", "per_example", "positive", "real_targets",
+    "look", "number", "per_example", "positive", "real_targets", "with_data",
 ]  # fmt: skip
 
 Box = tuple[float, float]
@@ -156,6 +156,7 @@ def images(name: str, x: Tensor, box: Box | None = None) -> Tensor:
         raise ValueError(f"{name} must be a batch with at least two dimensions; got shape {tuple(x.shape)}")
     if x.numel() == 0:
         raise ValueError(f"{name} must hold at least one example; got an empty batch of shape {tuple(x.shape)}")
+    with_data(name, x)
 
     def judge(low: float, high: float) -> None:
         if not (math.isfinite(low) and math.isfinite(high)):
@@ -200,13 +201,15 @@ def class_labels(y: Tensor, n: int, classes: int | None = None) -> Tensor:
             top = "the number of classes" if classes is None else classes
             raise ValueError(f"y must hold labels in [0, {top}); it ranges over [{int(low)}, {int(high)}]")
 
-    look(torch.stack(torch.aminmax(y)), judge)
+    look(torch.stack(torch.aminmax(with_data("y", y))), judge)
     return y
 
 
 def real_targets(y: Tensor, n: int, *, signs: bool = False) -> Tensor:
     """Return ``y`` if it holds ``n`` finite real targets (only -1 and +1 when ``signs``); raised otherwise."""
-    finite = torch.isfinite(per_example(y, n, "target").double()).all()
+    if per_example(y, n, "target").dtype == torch.bool or y.is_complex():
+        raise TypeError(f"y must hold real numbers; got {y.dtype}")
+    finite = torch.isfinite(with_data("y", y).double()).all()
 
     def judge(is_finite: float, holds_signs: float) -> None:
         if not is_finite:
@@ -216,6 +219,13 @@ def real_targets(y: Tensor, n: int, *, signs: bool = False) -> Tensor:
 
     look(torch.stack([finite, (y.abs() == 1).all() if signs else finite]), judge)
     return y
+
+
+def with_data(name: str, tensor: Tensor) -> Tensor:
+    """Return the tensor; raised if it is on the device meta, which holds no numbers, and these are read now."""
+    if tensor.is_meta and _LATER.get() is None:
+        raise ValueError(f"{name} must hold numbers; it is on the device meta, which holds none")
+    return tensor
 
 
 def eval_mode(model: nn.Module, *, name: str = "model", allow_train_mode: bool = False) -> None:

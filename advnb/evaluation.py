@@ -211,7 +211,7 @@ def score(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     Raises if the outputs are not finite, or do not fit the labels.
     """
     with torch.no_grad(), gradients.frozen(model):
-        output = model(x)
+        output = gradients.outputs(model, x.clone())  # its own copy, should it write into it
     loss = losses.resolve("logistic" if output.ndim == 1 else "cross_entropy")
     loss.check_targets(y, len(x))
     loss.check_output(output, len(x), y)

@@ -75,6 +75,8 @@ def _flip(net: TwoLayer, x: Tensor, both: bool) -> Flip:
     h = net.preactivation(x)
     f, gradient = net.at_preactivation(h)
     gradient_norm = torch.linalg.vector_norm(gradient, dim=1)
+    if bad := int((~torch.isfinite(f + gradient_norm)).sum()):
+        raise ValueError(f"net or its gradient is NaN or infinite for {bad} of {len(x)} examples: check its weights")
     line = _Line(h, F.linear(gradient, net.weight), net.signs / net.m**0.5, f, gradient_norm.square())
     eta = line.first_zero_downhill()
     if both:

@@ -16,7 +16,16 @@ from advnb.balls import Ball, check_ball
 from advnb.losses import AnyLoss, Loss
 
 __all__ = [
-    "check_finite", "check_inside", "check_model", "check_problem", "checksum", "chunks", "frozen", "loss_and_gradient",
+    "check_finite",
+    "check_inside",
+    "check_model",
+    "check_problem",
+    "checksum",
+    "chunks",
+    "few_outputs",
+    "frozen",
+    "loss_and_gradient",
+    "outputs",
 ]  # fmt: skip
 
 CPU_CHUNK = 64
@@ -27,17 +36,48 @@ def check_problem(model: nn.Module, x: Tensor, y: Tensor, ball: Ball, loss: Loss
     """Raise unless model, examples, targets and ball fit together, as attacks and criteria need them to."""
     check_ball(ball)
     checks.eval_mode(model, allow_train_mode=allow_train_mode)
-    checks.images("x", x, ball.box)
+    ball.check_examples(x)
     loss.check_targets(y, len(x))
     checks.alike("y", y, "x", x, ("device",))
 
 
 def check_model(model: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> Tensor:
     """Return a few outputs of ``model``; raised if a label of ``y`` has no logit, before anything else is computed."""
-    few = x[:2]  # two: BatchNorm in train mode refuses a batch of one
+    output = few_outputs(model, x)
+    loss.check_output(output, len(x[:2]), y)
+    return output
+
+
+def outputs(model: nn.Module, x: Tensor) -> Tensor:
+    """Return the outputs of ``model`` for ``x``; raises if it cannot take ``x``, or returns anything but a tensor."""
+    try:
+        output = model(x)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, IndexError) as error:
+        what = f"x of shape {tuple(x.shape)} in {x.dtype} on {x.device}"
+        raise ValueError(f"the model cannot take {what}: {error}") from error
+    if not isinstance(output, Tensor):
+        raise TypeError(f"the model must return its logits as a torch.Tensor; got {type(output).__name__}")
+    return output
+
+
+def few_outputs(model: nn.Module, x: Tensor) -> Tensor:
+    """Return the outputs for the first examples; raises as :func:`outputs`, and if the model writes into its input.
+
+    Raises too if ``x`` was made in inference mode, where nothing has a gradient.
+    """
+    if x.is_inference():
+        raise ValueError("x must be able to have a gradient, and was made in torch.inference_mode(): give x.clone()")
+    few = x.detach()[:2].clone()  # two: BatchNorm in train mode refuses a batch of one
     with torch.no_grad():
-        output = model(few)
-    loss.check_output(output, len(few), y)
+        output = outputs(model, few)
+
+    def judge(changed: float) -> None:
+        if changed:
+            raise ValueError("the model changes its input x in place: it must make a tensor of its own")
+
+    checks.look((few != x.detach()[:2]).any(), judge)
     return output
 
 
@@ -100,9 +140,11 @@ def loss_and_gradient(
     with torch.enable_grad():
         output = model(x)
         per_example = losses.values(loss, output if output.dtype == torch.float64 else output.float(), y)
-        if not per_example.requires_grad:
+        grad = None
+        if per_example.requires_grad:
+            (grad,) = torch.autograd.grad(per_example.sum(), x, allow_unused=True)
+        if grad is None:
             raise ValueError("the loss does not depend on x: does the model detach its input or run without gradients?")
-        (grad,) = torch.autograd.grad(per_example.sum(), x)
     return per_example.detach(), grad, output.detach()
 
 

@@ -186,7 +186,9 @@ def _watched(model: nn.Module) -> Iterator[list[float]]:
 
 def _has_graph(subject: Subject) -> bool:
     with gradients.frozen(subject.model), torch.enable_grad():
-        return bool(subject.model(subject.x[:2].detach().requires_grad_()).requires_grad)
+        few = subject.x[:2].detach().requires_grad_()
+        output = subject.model(few)
+        return output.requires_grad and torch.autograd.grad(output.sum(), few, allow_unused=True)[0] is not None
 
 
 def _best_numbering(output: Tensor, y: Tensor) -> float:

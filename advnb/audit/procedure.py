@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from advnb import checks
+from advnb import checks, gradients
 from advnb.attacks import ZeroGradientWarning
 from advnb.audit import probes
 from advnb.audit.course import ROWS, Course, cost
@@ -52,7 +52,7 @@ def audit(
     """
     check_ball(ball)
     checks.eval_mode(model, allow_train_mode=True)
-    checks.images("x", x, ball.box)
+    ball.check_examples(x)
     checks.alike("y", checks.per_example(y, len(x)), "x", x, ("device",))
     sources = sources or {}
     for name, source in sources.items():
@@ -76,10 +76,8 @@ def audit(
 
 def _subject(model: nn.Module, x: Tensor, y: Tensor, ball: Ball) -> probes.Subject:
     """Return what is audited; raises if outputs and labels do not fit each other."""
-    few = x[:2]
-    with torch.no_grad():
-        output = model(few)
+    output = gradients.few_outputs(model, x)
     loss, margin = probes.objectives(output)
     loss.check_targets(y, len(x))
-    loss.check_output(output, len(few), y)
+    loss.check_output(output, len(x[:2]), y)
     return probes.Subject(model, x, y, ball, loss, margin)

@@ -73,9 +73,14 @@ def as_split(data: Examples) -> Split:
     """Return a Split or a pair (x, y) as a Split; raised if ``x`` is not a batch of finite floating-point examples."""
     if not isinstance(data, Split | tuple):
         raise TypeError(f"data must be a Split, a pair (x, y) or, to train on, a Dataset; got {type(data).__name__}")
-    split = data if isinstance(data, Split) else Split(*data)
-    checks.images("x", split.x)
-    return split
+    if isinstance(data, tuple):
+        if len(data) != 2:
+            raise ValueError(f"data must be a pair (x, y); got {len(data)} parts")
+        checks.images("x", data[0])
+        data = Split(*data)
+    checks.images("x", data.x)
+    checks.with_data("y", data.y)
+    return data
 
 
 @dataclass(frozen=True, eq=False)

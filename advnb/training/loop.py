@@ -129,6 +129,7 @@ def fit(
     home = _device(model)
     place = processes.own_device(home if device is None else torch.device(device))
     split = as_split(data.train if isinstance(data, Dataset) else data).to(place)
+    split = Split(split.x.detach(), split.y.detach())  # a graph behind them would be freed by the first update
     settings.objective.check_targets(split.y, len(split))
     output = gradients.check_model(model.to(place).eval(), split.x, split.y, settings.objective)
     losses.values(settings.objective, output, split.y[: len(output)])  # a reduced loss is refused here
