@@ -182,6 +182,8 @@ def parse_idx(content: bytes) -> Bytes:
     if len(content) < 4 or content[:3] != b"\x00\x00\x08":
         raise ValueError(f"not an IDX file of unsigned bytes: it starts with {content[:4]!r}")
     axes = content[3]
+    if len(content) < 4 + 4 * axes:
+        raise ValueError(f"an IDX file of {axes} axes must begin with {4 + 4 * axes} bytes; got {len(content)}")
     shape = tuple(int(length) for length in np.frombuffer(content, ">u4", count=axes, offset=4))
     values = np.frombuffer(content, np.uint8, offset=4 + 4 * axes)
     if values.size != math.prod(shape):

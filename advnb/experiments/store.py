@@ -189,7 +189,7 @@ class ResultsFile:
         """Whether what follows the last newline is the beginning of a line, and not all of it."""
         try:
             json.JSONDecoder().raw_decode(tail.decode(errors="replace"))
-        except ValueError:
+        except (ValueError, RecursionError):
             return tail.startswith(self.head) or self.head.startswith(tail)
         return False  # all of a line is there, and perhaps something else after it
 
@@ -197,7 +197,7 @@ class ResultsFile:
         try:
             record = json.loads(line)
             problem = self._problem(record) if _is_intact(record, line) else "not what was stored (by its CRC-32)"
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # the latter from brackets nested a thousand deep
             problem = f"not a line of JSON ({error}): {line[:60].decode(errors='replace')!r}"
         if problem:
             mend = "get the file from version control, or take the line out and its trial is run again"
@@ -213,7 +213,7 @@ class ResultsFile:
         for name in record.keys() - {"experiment", "scale", "seed"}:
             if not isinstance(record[name], dict):
                 return f"{name} must be an object; got {record[name]!r}"
-        if not isinstance(record["seed"], int):
+        if not isinstance(record["seed"], int) or isinstance(record["seed"], bool):
             return f"seed must be a whole number; got {record['seed']!r}"
         return None
 
