@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 __all__ = [
-    "CheckpointError", "describe", "describe_model", "describe_tensors", "load", "refuse_mismatch", "save",
+    "CheckpointError", "describe", "describe_model", "describe_tensors", "digest", "load", "refuse_mismatch", "save",
 ]  # fmt: skip
 
 FORMAT = "advnb.training.fit/2"
@@ -105,6 +105,15 @@ def describe_model(model: nn.Module) -> str:
     flags = [parameter.requires_grad for parameter in model.parameters()]
     digest = hashlib.sha256(f"{describe(model)}{entries}{flags}".encode()).hexdigest()[:12]
     return f"{type(model).__name__} of {sum(p.numel() for p in model.parameters())} weights, structure {digest}"
+
+
+def digest(model: nn.Module) -> str:
+    """Return a digest of the names and the contents of all weights and buffers: equal text, equal network."""
+    whole = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        whole.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+        whole.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return whole.hexdigest()[:32]
 
 
 def describe_tensors(*tensors: Tensor) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +23,8 @@ from advnb.experiments import kept_folder
 from advnb.experiments.store import canonical
 from advnb.fold import fold
 from advnb.models import cifar_cnn, digits_cnn, mnist_cnn, wide_resnet
-from advnb.training import Curriculum, Defence, Dynamic, FGSMThenPGD, Standard, Unsecured, fit
+from advnb.training import CheckpointError, Curriculum, Defence, Dynamic, FGSMThenPGD, Standard, Unsecured, fit
+from advnb.training.checkpoints import digest
 
 PACKAGE = Path(__file__).resolve().parents[2]
 DECIDES = (
@@ -189,6 +191,32 @@ def trained(
         augment=CropFlip() if augment else None, callback=look, checkpoint=_stored(identity) if keep else None,
     )  # fmt: skip
     return model, history
+
+
+def put_by(model: nn.Module) -> str:
+    """Keep the weights of ``model`` beside the kept runs, under their digest, which is returned for the stored line."""
+    name = digest(model)
+    path = kept_folder() / "weights" / f"{name}.pt"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".{os.getpid()}.part")
+        torch.save({key: value.cpu() for key, value in model.state_dict().items()}, part)
+        part.replace(path)
+    return name
+
+
+def brought_back(model: nn.Module, name: str) -> nn.Module:
+    """Load the weights kept under the digest ``name`` into ``model``, in eval mode, and return it.
+
+    Raises ``CheckpointError`` if they are not there, or are not those that the digest is of.
+    """
+    path = kept_folder() / "weights" / f"{name}.pt"
+    if not path.exists():
+        raise CheckpointError(f"no weights are kept as {path}: carry them here, or run the trial again")
+    model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    if digest(model) != name:
+        raise CheckpointError(f"{path} holds other weights than its name says: it is damaged; remove it")
+    return model.eval()
 
 
 LOOKED_AT = 300

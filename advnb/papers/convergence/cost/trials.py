@@ -151,6 +151,7 @@ COST = Experiment(
     },
     {"laptop": 3},
     tolerance=TRAINED,
+    unchecked=("weights",),
 )
 """Fewer epochs, and Standard with fewer and longer steps; tables_digits has the runs at full length."""
 

@@ -7,7 +7,7 @@ from typing import Any
 from advnb.experiments import Experiment, Tolerance
 from advnb.papers.convergence import costs
 from advnb.papers.convergence.judge import black, by_eps, column, staged, white
-from advnb.papers.convergence.recipes import RECIPES, images, trained
+from advnb.papers.convergence.recipes import RECIPES, images, put_by, trained
 
 STAGES = (1 / 12, 1 / 2, 3 / 4, 5 / 6, 1.0)
 """Shares of training after which FOSC is measured: epochs 10, 60, 90, 100 and 120 of 120 in Figure 5."""
@@ -31,7 +31,8 @@ def judged(*, data: str, defence: str, tests: int, seed: int, device: str, trans
 
     Fields: the accuracies of Table 1 (``clean``, ``fgsm``, ``pgd10``, ``pgd20``, ``cw``), with ``transfers`` those of
     Table 2 (``black_...``, from Standard of another seed), ``at_eps`` at the shares :data:`TEST_EPS` of the recipe's
-    eps, :data:`MEASURED` at :data:`STAGES`, and the history as ``epoch_...``.
+    eps, :data:`MEASURED` at :data:`STAGES`, and the history as ``epoch_...``. Networks that are kept are found again by
+    ``weights``, a digest (``recipes.brought_back``).
     """
     same = {"data": data, "stages": STAGES, "device": device, **training}
     model, history = trained(defence=defence, seed=seed, **same)
@@ -43,6 +44,8 @@ def judged(*, data: str, defence: str, tests: int, seed: int, device: str, trans
         result |= black(model, surrogate, split, at)
     result["at_eps"] = by_eps(model, split, [share * eps for share in TEST_EPS])
     result |= {name: staged(history, name) for name in MEASURED}
+    if training.get("keep"):
+        result["weights"] = put_by(model)
     return result | {f"epoch_{name}": column(history, name) for name in REPORTED}
 
 
@@ -70,6 +73,7 @@ TABLES_DIGITS = Experiment(
     },
     {"live": 1, "laptop": 5},
     tolerance=TRAINED,
+    unchecked=("weights",),
     goes_on=True,
     cost=costs.judged,
 )
@@ -81,6 +85,7 @@ TABLES_MNIST = Experiment(
     {"laptop": {**MNIST, "defence": FOUR}, "full": [{**FULL_MNIST, "defence": FOUR}, {**FULL_MNIST, **BFLOAT16}]},
     {"laptop": 5, "full": 5},
     tolerance=TRAINED,
+    unchecked=("weights",),
     goes_on=True,
     cost=costs.judged,
 )
@@ -92,6 +97,7 @@ TABLES_CIFAR10 = Experiment(
     {"laptop": {**CIFAR, "defence": FOUR}, "full": [{**FULL_CIFAR, "defence": FOUR}, {**FULL_CIFAR, **BFLOAT16}]},
     {"laptop": 3, "full": 3},
     tolerance=TRAINED,
+    unchecked=("weights",),
     goes_on=True,
     cost=costs.judged,
 )
@@ -104,6 +110,7 @@ TABLE_3 = Experiment(
               "defence": ["standard", "curriculum", "dynamic"]}},
     {"full": 3},
     tolerance=TRAINED,
+    unchecked=("weights",),
     goes_on=True,
     cost=costs.judged,
 )  # fmt: skip
@@ -121,6 +128,7 @@ FIGURE_4B = Experiment(
     },
     {"laptop": 3, "full": 3},
     tolerance=TRAINED,
+    unchecked=("weights",),
     goes_on=True,
     cost=costs.judged,
 )
