@@ -29,8 +29,8 @@ from advnb.models import TwoLayer, cifar_cnn, mnist_cnn
 from advnb.papers.dynamics import landscape
 from advnb.training import Dynamic, Standard, fit
 
-CHUNK, BATCH, EPOCH = 64, 128, 768
-TRAINED = {"mnist": 4000, "cifar10": 1000}
+CHUNK, BATCH = 64, 128
+TRAINED = {"mnist": 3000, "cifar10": 1000}
 """Images that the networks are trained on, for a minute in all."""
 
 EXAMPLES = 500  # on which strength is compared
@@ -142,8 +142,10 @@ def resting(name: str, eps: float) -> float:
     return float(trace.fosc[-1].median() / 2)
 
 
-def attack_case(name: str, title: str, eps: float, steps: int, batch: int, rounds: int, extras: bool = False) -> Case:
-    """PGD on a batch: what each way of it takes, and how strong it is on the examples of the batch."""
+def attack_case(
+    name: str, title: str, eps: float, steps: int, batch: int, rounds: int, compared: int = 0, extras: bool = False
+) -> Case:
+    """PGD on a batch: what each way of it takes, and how strong it is on the batch, or on as many as are compared."""
     found, model = attacks(name, eps, steps, extras=extras), network(name, eps)
     _, test = data(name, TRAINED[name])
     x, y = test.x[:batch], test.y[:batch]
@@ -155,8 +157,8 @@ def attack_case(name: str, title: str, eps: float, steps: int, batch: int, round
         points = result[0] if isinstance(result, tuple) else result
         if isinstance(result, tuple) and result[1].steps.min() < steps:
             said["gradients"] = float((result[1].steps + 1).clamp_max(steps).double().mean() / steps)
-        if steps == 10 and name == "mnist":  # on 500 examples
-            rest = found[variant](test.x[batch:], test.y[batch:])
+        if compared > batch:
+            rest = found[variant](test.x[batch:compared], test.y[batch:compared])
             points = torch.cat([points, rest[0] if isinstance(rest, tuple) else rest])
         return said | strength(model, points, test.y[: len(points)]) | {"compared": len(points)}
 
@@ -195,9 +197,9 @@ def plain_pgd(model: nn.Module, eps: float, steps: int, x: Tensor, y: Tensor) ->
     return x_adv.detach()
 
 
-def training_case(eps: float, rounds: int) -> Case:
+def training_case(eps: float, rounds: int, size: int) -> Case:
     """An epoch on MNIST with PGD-10, from the same weights each time."""
-    split = data("mnist", TRAINED["mnist"])[0].subset(EPOCH)
+    split = data("mnist", TRAINED["mnist"])[0].subset(size)
     source_model, ball, kept = network("mnist", eps), Linf(eps), {}
 
     def epoch(defence: Standard, few: Split = split) -> Any:
@@ -221,7 +223,7 @@ def training_case(eps: float, rounds: int) -> Case:
     kept["c"] = 2 * resting("mnist", eps)
 
     def seen(variant: str, result: Any) -> dict[str, Any]:
-        said: dict[str, Any] = {"examples": EPOCH, "batch": BATCH, "steps": 10, "data": source("mnist"), "eps": eps}
+        said: dict[str, Any] = {"examples": size, "batch": BATCH, "steps": 10, "data": source("mnist"), "eps": eps}
         return said if result is None else said | {"gradients": float(result["gradients"].iloc[0]) / 10}
 
     few = split[slice(0, BATCH)]
@@ -235,9 +237,9 @@ def training_case(eps: float, rounds: int) -> Case:
 # ---------------------------------------------------------------------------------------------- two layers
 
 
-def two_layer_case(rounds: int) -> Case:
+def two_layer_case(rounds: int, n: int) -> Case:
     """PGD-100 on a two-layer network against the two products of matrices that its steps are made of."""
-    steps, n, ball = 100, 128, L2(1.0)
+    steps, ball = 100, L2(1.0)
     net, x = two_layers(d=784, m=10_000, n=n)
     net.eval()
     y = net(x).detach().sign()
@@ -415,15 +417,18 @@ MNIST_EPS, CIFAR_EPS = 0.1, 4 / 255
 
 
 def all_cases(few: bool) -> dict[str, Callable[[], list[dict[str, Any]]]]:
-    """The cases by name, each a function that measures it; ``few`` rounds show only that all of it runs."""
-    rounds = (lambda n: 1) if few else (lambda n: n)
-    mnist = partial(attack_case, "mnist", eps=MNIST_EPS, batch=256)
+    """The cases by name, each a function that measures it; with ``few`` only enough to see that all of it runs."""
+    rounds, part = ((lambda n: 1), 4) if few else ((lambda n: n), 1)
+    mnist = partial(attack_case, "mnist", eps=MNIST_EPS, batch=256 // part)
+    ten = partial(mnist, "PGD-10, MNIST CNN", steps=10, compared=EXAMPLES // part, extras=True)
+    forty = partial(mnist, "PGD-40, MNIST CNN", steps=40)
+    cifar = partial(attack_case, "cifar10", "PGD-10, CIFAR-10 CNN", CIFAR_EPS, 10, 64 // part)
     return {
-        "mnist.pgd10": lambda: mnist("PGD-10, MNIST CNN", steps=10, rounds=rounds(9), extras=True).measure(),
-        "mnist.pgd40": lambda: mnist("PGD-40, MNIST CNN", steps=40, rounds=rounds(3)).measure(),
-        "cifar10.pgd10": lambda: attack_case("cifar10", "PGD-10, CIFAR-10 CNN", CIFAR_EPS, 10, 64, rounds(5)).measure(),
-        "mnist.training": lambda: training_case(MNIST_EPS, rounds(3)).measure(),
-        "two_layer.pgd100": lambda: two_layer_case(rounds(3)).measure(),
+        "mnist.pgd10": lambda: ten(rounds=rounds(9)).measure(),
+        "mnist.pgd40": lambda: forty(rounds=rounds(3)).measure(),
+        "cifar10.pgd10": lambda: cifar(rounds(5)).measure(),
+        "mnist.training": lambda: training_case(MNIST_EPS, rounds(3), 768 // part).measure(),
+        "two_layer.pgd100": lambda: two_layer_case(rounds(3), 128 // part).measure(),
         "flip": lambda: flip_case(rounds(9)).measure(),
         "fold": lambda: folding_case(MNIST_EPS, rounds(15)).measure(),
         "frame": lambda: frame_case(rounds(21)).measure(),

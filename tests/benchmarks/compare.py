@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     """Measure every case and write all of them down."""
     parser = argparse.ArgumentParser(description="Measure what attacks and training take.")
     parser.add_argument("path", nargs="?", type=Path, default=STORED, metavar="PATH")
-    parser.add_argument("--few", action="store_true", help="one round of each, to see that all of it runs")
+    parser.add_argument("--few", action="store_true", help="a little of each, to see that all of it runs")
     parser.add_argument("--trial", action="store_true", help="mark what is written as measured on a busy machine")
     parser.add_argument("--only", nargs="+", default=[], metavar="CASE", help="some cases, and nothing written down")
     arguments = parser.parse_args(argv)
@@ -68,6 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     if unknown := set(arguments.only) - set(every):
         parser.error(f"no case is named {', '.join(sorted(unknown))}; there are: {', '.join(every)}")
     torch.set_num_threads(1)
+    head = json.dumps(about(arguments.trial or arguments.few))  # now: the checkout may change while this runs
     start, rows = time.perf_counter(), []
     for name in arguments.only or every:
         found = every[name]()
@@ -79,7 +80,6 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     arguments.path.parent.mkdir(parents=True, exist_ok=True)
     lines = ",\n".join(json.dumps(row) for row in rows)
-    head = json.dumps(about(arguments.trial or arguments.few))
     arguments.path.write_text(f'{{"about": {head},\n"rows": [\n{lines}\n]}}\n', encoding="utf-8")
     print(f"written to {arguments.path}")
     return 0
