@@ -51,7 +51,7 @@ test: $(READY) ## Test everything: module, notebooks, and the built book in a br
 	@$(BIN)/python tests/browser/chrome.py
 	@$(BIN)/python tests/tree.py remember
 	$(PYTEST) --dist=loadfile --no-loadscope-reorder -m "not browser" --ignore=tests/benchmarks book tests
-	$(BIN)/python -m pytest tests/benchmarks
+	$(PYTEST) --dist=loadfile tests/benchmarks
 	CI=1 $(MAKE) --no-print-directory book
 	ADVNB_BOOK=$(dir $(PAGE)) $(PYTEST) --dist=worksteal -rfE -m browser tests/browser
 	@$(BIN)/python tests/tree.py compare

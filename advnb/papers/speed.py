@@ -182,7 +182,7 @@ def reached(run: Measured) -> pd.DataFrame:
         bounds += [f"at most {limit.most:.3g}"] * (limit.most < np.inf)
         rows.append({
             "what": limit.says, "asked": ", ".join(bounds), "measured": "" if np.isnan(value) else f"{value:.2g}",
-            "": verdict, "why": limit.why if verdict == "not reached" else "",
+            "outcome": verdict, "why": limit.why if verdict == "not reached" else "",
         })  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -256,6 +256,6 @@ def draw_parts(ax: Axes, run: Measured) -> None:
 def check(run: Measured) -> str:
     """Return what the stored measurement says, a line for each limit."""
     table = reached(run)
-    counts = table[""].value_counts()
+    counts = table["outcome"].value_counts()
     lines = [f"{count} of {len(table)} {verdict}" for verdict, count in counts.items()]
-    return "\n".join(lines + [f"  {row['what']}: {row['measured']}, {row['']}" for _, row in table.iterrows()])
+    return "\n".join(lines + [f"  {row['what']}: {row['measured']}, {row['outcome']}" for _, row in table.iterrows()])

@@ -80,3 +80,15 @@ def test_the_table_has_ratios_with_their_quartiles_and_strength(run):
     table = speed.shown(run, ["mnist.pgd10"])
     assert table.loc[("Mnist.Pgd10", "advnb"), "of the baseline"] == "0.40 [0.35, 0.45]"
     assert table.loc[("Mnist.Pgd10", "advnb"), "accuracy under attack"] == "0.500"
+
+
+def test_what_is_stored_answers_every_limit_and_says_why_where_it_does_not_hold():
+    run = speed.measured()
+    table = speed.reached(run)
+    assert list(table["what"]) == [limit.says for limit in speed.LIMITS]
+    assert set(table["outcome"]) <= {"reached", "not reached", "not measured"}
+    for case in dict.fromkeys(run.cases["case"]):
+        rows = run.case(case)
+        assert rows["baseline"].iloc[0] in rows.index and rows.index.is_unique
+        assert (rows["low"] <= rows["ratio"]).all() and (rows["ratio"] <= rows["high"]).all()
+    assert speed.check(run).count("\n") >= len(speed.LIMITS)
