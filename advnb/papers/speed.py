@@ -179,10 +179,11 @@ def reached(run: Measured) -> pd.DataFrame:
     for limit in LIMITS:
         value, verdict = limit.of(run), limit.verdict(run)
         bounds = [f"at least {limit.least:g}"] * (limit.least > -np.inf)
+        why = "a trial run: the machine was busy, and the work small" if run.about["trial"] else limit.why
         bounds += [f"at most {limit.most:.3g}"] * (limit.most < np.inf)
         rows.append({
             "what": limit.says, "asked": ", ".join(bounds), "measured": "" if np.isnan(value) else f"{value:.2g}",
-            "outcome": verdict, "why": limit.why if verdict == "not reached" else "",
+            "outcome": verdict, "why": why if verdict == "not reached" else "",
         })  # fmt: skip
     return pd.DataFrame(rows)
 
