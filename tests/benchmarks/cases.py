@@ -359,8 +359,8 @@ print(time.perf_counter() - start)
 """
 SETTINGS = {
     "as it comes": {},
-    "OMP_WAIT_POLICY=PASSIVE": {"OMP_WAIT_POLICY": "PASSIVE"},
-    "OMP_NUM_THREADS=1": {"OMP_NUM_THREADS": "1"},
+    "threads that sleep": {"OMP_WAIT_POLICY": "PASSIVE"},
+    "one thread": {"OMP_NUM_THREADS": "1"},
 }
 BUSY = "while True: pass"
 
