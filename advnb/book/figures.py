@@ -209,11 +209,14 @@ class Table:
     sortable: bool = False
 
     def _repr_html_(self) -> str:
+        import pandas as pd
+
         def number(value: float) -> str:
             return "" if np.isnan(value) else f"{value:.{self.digits}g}"
 
         classes = "advnb-table advnb-sortable" if self.sortable else "advnb-table"
-        body = self.frame.to_html(border=0, classes=classes, float_format=number, index=self.index, na_rep="")
+        with pd.option_context("display.max_colwidth", None):  # no text is cut short
+            body = self.frame.to_html(border=0, classes=classes, float_format=number, index=self.index, na_rep="")
         caption = html.escape(self.caption)
         if caption:
             start = body.index(">") + 1

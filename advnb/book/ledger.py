@@ -22,7 +22,7 @@ import pandas as pd
 
 from advnb.book.claims import VERDICTS, Page
 from advnb.experiments.read import results_folder
-from advnb.experiments.store import ResultsError
+from advnb.experiments.store import NotWritten, ResultsError
 
 __all__ = ["bar_html", "differences", "ledger", "ledger_html", "pages", "totals", "totals_html", "write"]
 
@@ -53,7 +53,7 @@ def pages(package: str | ModuleType = "advnb.papers") -> dict[str, Page]:
 def write(page: Page, results: Path | str | None = None) -> bool:
     """Judge a page and write its claims down; return whether that changed anything.
 
-    Raised (``AssertionError``) if a claim fails; the file is then left as it was.
+    Raised (``AssertionError``) if a claim fails, or (``NotWritten``) if there is no room; the file is then as it was.
     """
     page.check(results)
     if not differences(page, results):
@@ -65,7 +65,10 @@ def write(page: Page, results: Path | str | None = None) -> bool:
     try:
         draft.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         draft.replace(path)
-    finally:  # a full disk leaves the file as it was
+    except OSError as error:
+        mend = "It is as it was: make room, or make the folder writable, and write it again"
+        raise NotWritten(f"{path} cannot be written: {error.strerror or error}. {mend}") from error
+    finally:
         draft.unlink(missing_ok=True)
     return True
 

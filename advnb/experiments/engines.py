@@ -53,7 +53,7 @@ def engine(
     with ExitStack() as stack:
         if name in CLUSTERS:
             options |= _connect(name, address, stack)
-        stack.enter_context(joblib.parallel_config(name, **options))
+        stack.enter_context(joblib.parallel_config(**{"backend": name} | options))
         parallel = stack.enter_context(joblib.Parallel()) if name == "ray" else None
 
         def execute(function: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
@@ -79,6 +79,9 @@ def _deaths_told() -> Iterator[None]:
     except BrokenExecutor as error:
         what = str(error).partition("\n")[0]
         raise ConnectionError(f"a worker process has died: {what} {safe}") from error
+    except OSError as error:
+        room = "If /dev/shm is full, make room there or take one job"
+        raise ConnectionError(f"workers cannot be started or reached: {error}. {room}. {safe}") from error
     except Exception as error:
         if type(error).__name__ == "KilledWorker":  # distributed's, which need not be installed
             raise ConnectionError(f"workers have died over a trial: {error} {safe}") from error
@@ -95,13 +98,27 @@ def _connect(name: str, address: str | None, stack: ExitStack) -> dict[str, Any]
     library = importlib.import_module(package)
     try:
         if name == "dask":
-            client = library.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-            return {"client": stack.enter_context(client)}
+            client = stack.enter_context(library.Client(address, timeout=CONNECT_SECONDS, set_as_default=False))
+            return {"backend": _never_here(client)}
         importlib.import_module("ray.util.joblib").register_ray()
         library.init(address=address, ignore_reinit_error=True)
     except (OSError, ValueError) as error:
         raise ConnectionError(f"no {name} cluster answers at {address!r}: {error}") from error
     return {}
+
+
+def _never_here(client: Any) -> Any:
+    """Return joblib's dask backend, which leaves all work to the workers, also where there is only one.
+
+    Of joblib itself a single worker (the last one that is alive, say) gets nothing: it would work in this process.
+    """
+    from joblib._dask import DaskDistributedBackend
+
+    class Backend(DaskDistributedBackend):
+        def effective_n_jobs(self, n_jobs: int) -> int:
+            return max(2, super().effective_n_jobs(n_jobs))
+
+    return Backend(client=client)
 
 
 def _check_clocks(execute: Execute, workers: int) -> None:

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 
 import pytest
-from conftest import room, unprivileged
+from breaking import failing, room, unprivileged
 
 from advnb.__main__ import main
 from advnb.experiments import store
@@ -89,13 +89,6 @@ def test_a_disk_that_fails_when_the_file_is_forced_onto_it(filled, row, monkeypa
         told.value,
         missing(filled, range(4)),
     )
-
-
-def failing(number):
-    def fail(*_):
-        raise OSError(number, os.strerror(number))
-
-    return fail
 
 
 def test_a_command_on_a_full_disk_says_what_to_do_and_goes_on(tmp_path, capsys, monkeypatch, row):

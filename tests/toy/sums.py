@@ -1,6 +1,7 @@
 """Trials that are cheap, exact and of every kind that the tests need."""
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -55,6 +56,30 @@ def picky(*, n, seed, device):
     return {"half": n / 2}
 
 
+def fatal(*, n, how, seed, device):
+    """Let memory run out, or the process die, at n = 1, unless there is the file of TOY_CURED ("once": make it)."""
+    cured = Path(os.environ["TOY_CURED"])
+    if n == 1 and not cured.exists():
+        if how == "memory":
+            return {"half": _without_memory(lambda: len(np.ones(2**34)))}
+        if how == "once":
+            cured.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.02)
+    return {"half": n / 2}
+
+
+def _without_memory(call):
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (2**33, before[1]))
+    try:
+        return call()
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
 def broken(*, kind, seed, device):
     """Return what no trial may return."""
     wrong = {
@@ -98,7 +123,14 @@ SLOW = Experiment(
 TIMED = Experiment("toy.timed", timed, grids={"live": {"seconds": [0.0, 1.5]}}, seeds={"live": 8}, unchecked=["began"])
 WHERE = Experiment("toy.where", where, grids={"live": {"x": 1}}, seeds={"live": 1}, devices=["cpu"])
 LOGGED = Experiment("toy.logged", logged, grids={"live": {"width": 3000}}, seeds={"live": 50})
+KILLED = Experiment("toy.killed", logged, grids={"live": {"width": 200}}, seeds={"live": 400})
 PICKY = Experiment("toy.picky", picky, grids={"live": {"n": [0, 1, 2, 3]}}, seeds={"live": 1})
+FATAL = Experiment(
+    "toy.fatal",
+    fatal,
+    grids={"live": {"n": [0, 1, 2, 3, 4, 5], "how": ["memory", "always", "once"]}},
+    seeds={"live": 1},
+)
 BROKEN = Experiment(
     "toy.broken",
     broken,
