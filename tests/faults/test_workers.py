@@ -80,7 +80,7 @@ def test_a_worker_is_killed(fatal, tmp_path, row):
 def address():
     distributed = pytest.importorskip("distributed")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(HERE.parent), str(HERE.parents[1])]))
+        patch.setenv("PYTHONPATH", os.pathsep.join(map(str, [HERE / "without_torch", HERE.parent, HERE.parents[1]])))
         patch.setenv("OMP_NUM_THREADS", "1")
         patch.setenv("TOY_CURED", "set by each test")
         with distributed.LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
