@@ -1,1 +1,0 @@
-from torch import __getattr__ as __getattr__
