@@ -53,7 +53,7 @@ def engine(
     with ExitStack() as stack:
         if name in CLUSTERS:
             options |= _connect(name, address, stack)
-        stack.enter_context(joblib.parallel_config(**{"backend": name} | options))
+        stack.enter_context(joblib.parallel_config(name, **options))
         parallel = stack.enter_context(joblib.Parallel()) if name == "ray" else None
 
         def execute(function: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
@@ -98,27 +98,13 @@ def _connect(name: str, address: str | None, stack: ExitStack) -> dict[str, Any]
     library = importlib.import_module(package)
     try:
         if name == "dask":
-            client = stack.enter_context(library.Client(address, timeout=CONNECT_SECONDS, set_as_default=False))
-            return {"backend": _never_here(client)}
+            client = library.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+            return {"client": stack.enter_context(client)}
         importlib.import_module("ray.util.joblib").register_ray()
         library.init(address=address, ignore_reinit_error=True)
     except (OSError, ValueError) as error:
         raise ConnectionError(f"no {name} cluster answers at {address!r}: {error}") from error
     return {}
-
-
-def _never_here(client: Any) -> Any:
-    """Return joblib's dask backend, which leaves all work to the workers, also where there is only one.
-
-    Of joblib itself a single worker (the last one that is alive, say) gets nothing: it would work in this process.
-    """
-    from joblib._dask import DaskDistributedBackend
-
-    class Backend(DaskDistributedBackend):
-        def effective_n_jobs(self, n_jobs: int) -> int:
-            return max(2, super().effective_n_jobs(n_jobs))
-
-    return Backend(client=client)
 
 
 def _check_clocks(execute: Execute, workers: int) -> None:
