@@ -6,6 +6,7 @@ import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch, as in the Makefile
 
+import hypothesis
 import pytest
 import torch
 from torch import nn
@@ -13,6 +14,11 @@ from torch import nn
 from advnb.data import load
 from advnb.models import digits_cnn
 from advnb.training import Unsecured, fit
+
+# For mutants: the same inputs each time, and nothing is made smaller once a test has failed.
+hypothesis.settings.register_profile(
+    "mutants", derandomize=True, database=None, phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate]
+)
 
 
 @pytest.fixture(autouse=True)

@@ -288,8 +288,38 @@ def test_containment_and_violation():
     assert Linf(0.125).contains(points, centre).tolist() == [True, False, False]
 
 
+def test_a_draw_is_the_generators_next_numbers():
+    """Stored runs depend on it: x + (2 u - 1) eps for Linf with u uniform, in the dtype of x."""
+    for dtype in (torch.float32, torch.float64):
+        x = torch.full((3, 2), 5.0, dtype=dtype)
+        u = torch.rand((3, 2), generator=torch.Generator().manual_seed(7), dtype=dtype)
+        drawn = Linf(0.5, box=None).sample(x, torch.Generator().manual_seed(7))
+        torch.testing.assert_close(drawn, x + (2 * u - 1) * 0.5, rtol=0, atol=2 * torch.finfo(dtype).eps * 5)
+
+
+def test_how_much_rounding_counts_as_inside():
+    """Four units of it, and 1e-5 of the box; both ends belong to it."""
+    zero, unit = torch.zeros(1, 1, dtype=torch.float64), torch.finfo(torch.float64).eps
+    for ball in (Linf(1.0, box=None), L2(1.0)):
+        assert ball.contains(zero + 1 + 4 * unit, zero).item()
+        assert not ball.contains(zero + 1 + 5 * unit, zero).item()
+    for ball in (Linf(1.0), L2(1.0, box=UNIT)):
+        assert ball.contains(zero - 1e-5, zero).item()
+        assert not ball.contains(zero - 1.0001e-5, zero).item()
+
+
+def test_a_gap_takes_a_gradient_of_another_precision():
+    x = torch.full((2, 3), 0.5)
+    for ball in (Linf(0.1), L2(0.1), L2(0.1, box=UNIT)):
+        torch.testing.assert_close(ball.gap(x.double(), x, x).float(), ball.gap(x, x, x), rtol=1e-6, atol=0)
+
+
 def test_errors():
     x = torch.full((2, 3), 0.5)
+    with pytest.raises(ValueError, match=r"^x_adv must have the shape of x, \(2, 3\); got \(3, 3\)"):
+        Linf(0.1).contains(torch.ones(3, 3), x)
+    with pytest.raises(ValueError, match=r"^x_adv must have the shape of x, \(2, 3\); got \(3, 3\)"):
+        L2(0.1).gap(x, torch.ones(3, 3), x)
     with pytest.raises(ValueError, match=r"x_adv must have the shape of x, \(2, 3\); got \(3, 3\)"):
         Linf(0.1).project(torch.ones(3, 3), x)
     with pytest.raises(ValueError, match="x_adv must have the dtype of x"):

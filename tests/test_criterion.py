@@ -219,6 +219,27 @@ def test_the_result_holds_no_graph_when_the_inputs_require_grad():
     assert x_adv.grad is None
 
 
+def test_a_model_in_train_mode_is_measured_only_if_the_caller_insists():
+    model, x, y = small_net(3, 3, 0, torch.float32), torch.full((2, 3), 0.5), torch.tensor([0, 1])
+    expected = convergence(model, x, x, y, Linf(0.1))
+    model.train()
+    with pytest.raises(ValueError, match="model is in train mode"):
+        convergence(model, x, x, y, Linf(0.1))
+    with pytest.raises(ValueError, match="model is in train mode"):
+        fosc(model, x, x, y, Linf(0.1))
+    insisted = convergence(model, x, x, y, Linf(0.1), allow_train_mode=True)
+    assert all(torch.equal(a, b) for a, b in zip(insisted, expected, strict=True))
+
+
+def test_around_the_start_half_precision_is_summed_in_single_precision():
+    generator = torch.Generator().manual_seed(0)
+    grad, x_adv, start = (torch.rand((20, 50), generator=generator).bfloat16() for _ in range(3))
+    found = from_start(grad, x_adv, start, Linf(0.1))
+    expected = 0.1 * grad.double().abs().sum(1) - ((x_adv.double() - start.double()) * grad.double()).sum(1)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+
+
 def test_errors():
     model, x, y = small_net(3, 3, 0, torch.float32), torch.full((2, 3), 0.5), torch.tensor([0, 1])
     with pytest.raises(ValueError, match=r"x_adv must lie in the ball of radius 0.1 .*; 1 of 2 .* by up to 0.1"):
