@@ -18,6 +18,12 @@ __all__ = ["FewChannels", "Flattened", "turned"]
 BLOCK = 16
 """Channels that a kernel works on at a time."""
 
+SMALL = 16
+"""Sides of images below which torch's own kernels serve as well, and the root of that many inputs of a linear layer.
+
+The stored runs on 8 x 8 digits stay what they are, to the last bit.
+"""
+
 
 def turned(weight: Tensor, block: int) -> Tensor:
     """Return the weight of the convolution that gives the input gradient of another, ``block`` x ``block`` pixels each.
@@ -65,7 +71,7 @@ class FewChannels(nn.Conv2d):
         """Return the side of the squares of pixels whose gradients are computed at a time."""
         sides = x.shape[-2:]
         fits = [r for r in (4, 2) if self.in_channels * r * r <= BLOCK and all(side % r == 0 for side in sides)]
-        return fits[0] if fits and x.ndim == 4 else 1
+        return fits[0] if fits and x.ndim == 4 and min(sides) >= SMALL else 1
 
     def turned(self, block: int) -> Tensor:
         """Return :func:`turned` of the present weight, kept until that changes."""
@@ -107,7 +113,12 @@ class Flattened(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, ...) to (n, out_features)."""
-        if x.ndim != 4 or x.shape[2:] == (1, 1) or not x.is_contiguous(memory_format=torch.channels_last):
+        if (
+            self.in_features < SMALL**2
+            or x.ndim != 4
+            or x.shape[2:] == (1, 1)
+            or not x.is_contiguous(memory_format=torch.channels_last)
+        ):
             return super().forward(x.flatten(1))
         state = (self.weight.data_ptr(), self.weight._version)
         if self._cached is None or self._cached[:2] != (state, x.shape[1:]):

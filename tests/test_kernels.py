@@ -11,8 +11,14 @@ import torch.nn.functional as F
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 
+from advnb import kernels
 from advnb.fold import fold
 from advnb.kernels import FewChannels, Flattened, turned
+
+
+@pytest.fixture(autouse=True)
+def none_is_small(monkeypatch):
+    monkeypatch.setattr(kernels, "SMALL", 1)
 
 
 def frozen(layer: nn.Module) -> nn.Module:
