@@ -70,8 +70,8 @@ def disturb(seed: int) -> None:
 
 def needed(name: str) -> set[str]:
     """The data sets that a trial reads and that are not here."""
-    here = {one.name for one in present() if not one.missing}
-    return {str(TRIALS[name].params.get("data", "digits"))} - here
+    absent = {one.name for one in present() if one.missing}
+    return {str(TRIALS[name].params.get("data", "digits"))} & absent
 
 
 @cache
