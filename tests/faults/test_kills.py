@@ -23,6 +23,12 @@ from advnb.experiments.store import ResultsFile
 HERE = Path(__file__).parent
 PATIENCE = 120  # seconds for an interpreter to start or to end, on a machine that is busy with other things
 SEEDS = 400
+LONG = [
+    pytest.mark.skipif(
+        "not config.getoption('--write-faults', False)", reason="minutes; --write-faults runs it"
+    ),
+    pytest.mark.timeout(3600),
+]
 WIDTH = 200
 
 pytestmark = [pytest.mark.skipif(os.name != "posix", reason="needs signals"), pytest.mark.timeout(1800)]
@@ -155,7 +161,7 @@ def test_three_processes_write_one_file(tmp_path, start, row):
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-@pytest.mark.parametrize("kills", [3, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [3, pytest.param(100, marks=LONG)])
 def test_a_run_that_is_killed_again_and_again(tmp_path, start, jobs, kills, row):
     gone, _, statuses, left = disturb(tmp_path, start, jobs, kills, signal.SIGKILL, random.Random(jobs))
     assert statuses == {-signal.SIGKILL: kills} and left == gone == 0
@@ -166,7 +172,7 @@ def test_a_run_that_is_killed_again_and_again(tmp_path, start, jobs, kills, row)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-@pytest.mark.parametrize("times", [3, pytest.param(25, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [3, pytest.param(25, marks=LONG)])
 def test_a_run_that_is_interrupted_again_and_again(tmp_path, start, jobs, times, row):
     gone, said, statuses, left = disturb(tmp_path, start, jobs, times, signal.SIGINT, random.Random(jobs))
     assert left == gone == 0

@@ -305,7 +305,7 @@ def test_one_folded_update_is_the_unfolded_one_to_rounding(digits):
         torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-9)
 
 
-def test_unfolded_training_is_the_loop_written_by_hand_bit_for_bit(digits):
+def test_unfolded_training_is_the_loop_written_by_hand(digits):
     """Two updates on PGD's examples by plain autograd, from the same draws."""
     data, lr = digits.train[:64], 0.05
     model, twin = (digits_cnn(generator=torch.Generator().manual_seed(0)) for _ in range(2))
