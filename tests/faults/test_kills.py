@@ -24,9 +24,7 @@ HERE = Path(__file__).parent
 PATIENCE = 120  # seconds for an interpreter to start or to end, on a machine that is busy with other things
 SEEDS = 400
 LONG = [
-    pytest.mark.skipif(
-        "not config.getoption('--write-faults', False)", reason="minutes; --write-faults runs it"
-    ),
+    pytest.mark.skipif("not config.getoption('--write-faults', False)", reason="minutes; --write-faults runs it"),
     pytest.mark.timeout(3600),
 ]
 WIDTH = 200
