@@ -57,4 +57,4 @@ def test_make_test_compares_at_its_end():
     recipe = (tree.ROOT / "Makefile").read_text().split("\ntest:")[1].split("\n\n")[0]
     lines = recipe.splitlines()
     assert "tree.py remember" in recipe and lines[-1].endswith("tree.py compare")
-    assert recipe.index("tree.py remember") < recipe.index("pytest")
+    assert recipe.index("tree.py remember") < recipe.index("$(PYTEST)")
