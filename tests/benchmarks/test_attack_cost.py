@@ -6,11 +6,9 @@ images. Limits leave room for a noisy machine; typical values are in the docstri
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import pytest
 import torch
+from timing import best_of
 
 from advnb.attacks import pgd
 from advnb.balls import Linf
@@ -20,17 +18,6 @@ from advnb.models import mnist_cnn
 
 STEPS = 5
 SLACK = 1.35
-
-
-def best_of(rounds: int, *functions: Callable[[], object]) -> list[float]:
-    """Least processor time of each function, the rounds interleaved so that all of them see the same machine."""
-    times = [float("inf")] * len(functions)
-    for _ in range(rounds):
-        for i, function in enumerate(functions):
-            begin = time.process_time()
-            function()
-            times[i] = min(times[i], time.process_time() - begin)
-    return times
 
 
 @pytest.fixture

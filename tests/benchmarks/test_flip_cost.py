@@ -15,6 +15,8 @@ from advnb.models import TwoLayer
 LINE_STEP, LINE_STEPS = 1e-3, 5000
 BISECTION_WIDTH = 1e-6
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 @torch.no_grad()
 def line_search(net: TwoLayer, x: Tensor) -> Tensor:
@@ -77,14 +79,6 @@ def fastest(function: Callable[[], Tensor], repeats: int) -> float:
         function()
         seconds.append(time.process_time() - start)
     return min(seconds)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_at_least_twenty_times_faster_than_the_line_search(record_property):

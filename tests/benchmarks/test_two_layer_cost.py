@@ -6,18 +6,16 @@ next, so :mod:`advnb.incremental` updates the second product, and the first one 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import pytest
 import torch
+from timing import best_of
 from torch import Tensor, nn
 
 from advnb.attacks import pgd
 from advnb.balls import L2, Ball, Linf
 from advnb.models import TwoLayer
 
-NEVER = float("inf")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class AsWritten(nn.Module):
@@ -38,25 +36,6 @@ def problem(m: int, n: int, dtype: torch.dtype) -> tuple[TwoLayer, Tensor, Tenso
     x = torch.rand((n, 784), generator=generator) * (torch.rand((n, 784), generator=generator) < 0.2)
     x = (9 * x / x.norm(dim=1, keepdim=True)).clamp(0, 1).to(dtype)
     return net, x, torch.where(torch.rand(n, generator=generator) < 0.5, 1.0, -1.0).to(dtype)
-
-
-def least(rounds: int, *functions: Callable[[], object]) -> list[float]:
-    """Least processor time of each function, the rounds interleaved so that all of them see the same machine."""
-    times = [NEVER] * len(functions)
-    for _ in range(rounds):
-        for i, function in enumerate(functions):
-            begin = time.process_time()
-            function()
-            times[i] = min(times[i], time.process_time() - begin)
-    return times
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.slow
@@ -83,7 +62,7 @@ def test_a_step_costs_little_more_than_one_of_its_two_products(
         for _ in range(steps):
             (x @ weight.T) @ second
 
-    ours, plain, both = least(
+    ours, plain, both = best_of(
         2 if n > 100 else 5,
         lambda: pgd(net, x, y, ball, **options),
         lambda: pgd(AsWritten(net).eval(), x, y, ball, **options),

@@ -55,3 +55,14 @@ def fresh(code: str, **variables: str) -> float:
         [sys.executable, "-c", code], env=kept | variables, capture_output=True, text=True, check=True
     )
     return float(done.stdout)
+
+
+def best_of(rounds: int, *functions: Callable[[], object]) -> list[float]:
+    """Least processor time of each function, the rounds interleaved so that all of them see the same machine."""
+    times = [float("inf")] * len(functions)
+    for _ in range(rounds):
+        for i, function in enumerate(functions):
+            begin = time.process_time()
+            function()
+            times[i] = min(times[i], time.process_time() - begin)
+    return times
