@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from scipy.sparse import csr_array
@@ -19,6 +20,7 @@ from advnb import checks
 from advnb.attacks import Direction, ZeroGradientWarning, ascend
 from advnb.balls import L2
 from advnb.data import Split
+from advnb.experiments import UnderWay
 from advnb.flip import minimal_flip
 from advnb.models import TwoLayer
 from advnb.papers.lazy import ball
@@ -115,6 +117,7 @@ def train_projected(
     keep: str = "projected",
     patience: int = 20,
     generator: torch.Generator | None = None,
+    away: UnderWay | None = None,
 ) -> Outcome:
     """Train ``net`` in place by Algorithm 1 with perturbation budget R and weights within V = ``radius``.
 
@@ -124,13 +127,14 @@ def train_projected(
     back. ``lr`` is beta; the loss of a ``batch`` is averaged, or summed as line 9 has it (``reduction``).
     ``steps`` and ``direction`` are the attack's, see :func:`craft`. ``projection`` is made each ``"epoch"`` (line 11),
     each ``"step"`` (section 5.2) or never (``"none"``). ``keep`` is ``"projected"``, or ``"released"`` for the weights
-    of an epoch before its projection, as in the released code.
+    of an epoch before its projection, as in the released code. ``away`` is where the training is put away between
+    epochs and taken up again, bit for bit; it needs a ``generator``.
 
     Raises ``ValueError`` or ``TypeError`` on unknown names, sizes out of range and labels other than -1 and +1.
     """
     _check_training(train, projection, keep, reduction, radius, epochs=epochs, batch=batch, patience=patience)
-    start, outcome = net.weight.detach().clone(), Outcome()
-    outside = projection == "epoch" and keep == "released"
+    start, outside = net.weight.detach().clone(), projection == "epoch" and keep == "released"
+    run = _Epochs(net, start, generator, away)
 
     def project(when: str) -> None:
         if projection == when:
@@ -140,24 +144,80 @@ def train_projected(
         crafted = craft(net, train.x, train.y, budget, steps=steps, direction=direction)
         return float((net(crafted) * train.y > 0).double().mean()), crafted
 
-    best, kept, (_, crafted) = 0.0, start, attacked()
-    for epoch in range(1, epochs + 1):
+    crafted = run.go_on(train.x.device)
+    while run.count < epochs and run.since_best < patience:
+        crafted = attacked()[1] if crafted is None else crafted
         for rows in torch.randperm(len(train), generator=generator).to(train.x.device).split(batch):
             push, slopes = logistic_push(net, crafted[rows], train.y[rows])
             apply_push(net, crafted[rows], push * (lr / len(rows) if reduction == "mean" else lr), slopes)
             project("step")
-        before, weights = attacked()[0] if outside else None, net.weight.detach().clone()
+        before, weights = (attacked()[0], net.weight.detach().clone()) if outside else (None, None)
         project("epoch")
         after, crafted = attacked()
-        judged = after if before is None else before
-        outcome.accuracy.append(after)
-        outcome.before.append(judged)
-        if judged > best or best == 0:
-            best, outcome.best, kept = judged, epoch, weights if outside else net.weight.detach().clone()
-        if best > 0 and epoch - outcome.best >= patience:
-            break
-    net.weight.copy_(kept)
-    return outcome
+        run.note(after, after if before is None else before, weights)
+        run.put_away(crafted)
+    net.weight.copy_(run.kept)
+    run.put_away(None)
+    return run.outcome
+
+
+@dataclass
+class _Epochs:
+    """A training between two epochs: the network, the weights that are kept, and how the epochs went."""
+
+    net: TwoLayer
+    kept: Tensor
+    generator: torch.Generator | None
+    away: UnderWay | None
+    outcome: Outcome = field(default_factory=Outcome)
+    best: float = 0.0
+    ended: bool = False
+
+    @property
+    def count(self) -> int:
+        """The epochs that have been run."""
+        return len(self.outcome.accuracy)
+
+    @property
+    def since_best(self) -> int:
+        """The epochs since the best one, 0 while there is none with a robust accuracy above 0."""
+        return self.count - self.outcome.best if self.best > 0 else 0
+
+    def note(self, accuracy: float, judged: float, weights: Tensor | None) -> None:
+        """Note how an epoch went; ``weights``, or the network's, are kept if it is the best."""
+        self.outcome.accuracy.append(accuracy)
+        self.outcome.before.append(judged)
+        if judged > self.best or self.best == 0:
+            self.best, self.outcome.best = judged, self.count
+            self.kept = self.net.weight.detach().clone() if weights is None else weights
+
+    def go_on(self, device: torch.device) -> Tensor | None:
+        """Take up the training that was put away, if one was; return its adversaries, None where there are none."""
+        if self.away is None or self.generator is None or (state := self.away.load()) is None:
+            return None
+        self.net.weight.copy_(state["weights"])
+        self.kept = state["kept"].to(device)
+        self.generator.set_state(state["generator"])
+        self.best, self.outcome = state["best"], Outcome(**state["outcome"])
+        self.ended = state["crafted"] is None
+        return None if self.ended else state["crafted"].to(device)
+
+    def put_away(self, crafted: Tensor | None) -> None:
+        """Put the training away with the adversaries of the next epoch; None at its end, if it was put away before."""
+        if self.away is not None and self.generator is not None and not self.ended:
+            self.away.save(lambda: self._state(crafted), now=crafted is None and self.away.path.exists())
+
+    def _state(self, crafted: Tensor | None) -> dict[str, Any]:
+        assert self.generator is not None  # or nothing is put away
+        weights, kept = self.net.weight.detach().cpu(), self.kept.cpu()
+        return {
+            "weights": weights,
+            "kept": weights if torch.equal(weights, kept) else kept,  # stored once: they are large
+            "generator": self.generator.get_state(),
+            "best": self.best,
+            "outcome": vars(self.outcome),
+            "crafted": None if crafted is None else crafted.cpu(),
+        }
 
 
 def _check_training(train: Split, projection: str, keep: str, reduction: str, radius: float, **counts: int) -> None:

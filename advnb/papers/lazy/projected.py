@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from advnb.experiments import Experiment, Tolerance
+from advnb.experiments import Experiment, Tolerance, under_way
 from advnb.models import TwoLayer
 from advnb.papers.lazy import costs
 from advnb.papers.lazy.adversarial import robust_accuracy, train_projected
@@ -64,7 +64,7 @@ def projected(
     start = net.weight.detach().clone()
     outcome = train_projected(
         net, both.train, budget, within, epochs=epochs, lr=lr, reduction=reduction, steps=steps,
-        direction=direction, projection=projection, keep=keep, generator=generator,
+        direction=direction, projection=projection, keep=keep, generator=generator, away=under_way(),
     )  # fmt: skip
     return {
         **robust_accuracy(net, both.test, budget, steps=test_steps),
@@ -79,4 +79,4 @@ def projected(
 def experiment(name: str, grids: dict[str, Any], seeds: dict[str, int]) -> Experiment:
     """Return an experiment of the trial :func:`projected`, named ``lazy.name``."""
     return Experiment(f"lazy.{name}", projected, grids, seeds, tolerance=ROUNDED, unchecked=BY_ROUNDING,
-                      cost=costs.projected)  # fmt: skip
+                      goes_on=True, cost=costs.projected)  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from advnb.experiments import Experiment
+from advnb.experiments import Experiment, under_way
 from advnb.flip import minimal_flip
 from advnb.models import TwoLayer
 from advnb.papers.lazy import costs
@@ -44,18 +44,20 @@ def histogram(
     both = digit_pair(data, side, units).to(device, dtype)
     net = TwoLayer(side * side, m, generator=generator, dtype=dtype).to(device).eval()
     shown = both.test.subset(min(tests, len(both.test)), seed=seed)
-    fields: Numbers = {}
+    seen: list[Numbers] = []
 
     def look(net: TwoLayer, exit: Exit) -> None:
         flip = minimal_flip(net, shown.x)
+        fields: Numbers = {}
         for name, values in zip(("eta", "norm", "gradient_norm"), flip, strict=True):
             fields[name] = [float(f"{value:.4g}") for value in values.abs().sort().values.tolist()]
         fields.update(reached=exit.reached, step=exit.step, moved=exit.moved)
         fields["wrong"] = int((margins(net, shown) <= 0).sum())
+        seen.append(fields)
 
     lazy_sgd(net, both.train.x, both.train.y, [radius], steps=steps, reduction=reduction,
-             generator=generator, visit=look)  # fmt: skip
-    return fields
+             generator=generator, visit=look, away=under_way(), seen=seen)  # fmt: skip
+    return seen[0]
 
 
 FIGURE_7 = Experiment(
@@ -75,6 +77,7 @@ FIGURE_7 = Experiment(
     },
     {"live": 1, "laptop": 3, "full": 5},
     tolerance=TRAINED,
+    goes_on=True,
     cost=costs.histogram,
 )  # fmt: skip
 """Figure 7: every single flip at d = 784, C0 = 10."""

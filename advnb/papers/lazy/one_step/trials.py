@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from advnb.data import Split
-from advnb.experiments import Experiment, Tolerance
+from advnb.experiments import Experiment, Tolerance, under_way
 from advnb.flip import minimal_flip
 from advnb.models import TwoLayer
 from advnb.papers.lazy import costs
@@ -73,14 +73,19 @@ def before_and_after(
     both = digit_pair(data, side, "unit").to(device, dtype)
     start = TwoLayer(side * side, m, generator=generator, dtype=dtype).to(device).eval()
     shown = both.test.subset(min(tests, len(both.test)), seed=seed)
-    nets = [start]  # lazy_sgd shows the network at the edge of the ball, and goes one step further itself
-    run = lazy_sgd(copy.deepcopy(start), both.train.x, both.train.y, [c0], steps=steps, reduction="sum",
-                   generator=generator, visit=lambda net, exit: nets.append(copy.deepcopy(net)))  # fmt: skip
+    nets, away = [start, copy.deepcopy(start)], under_way()
+    edge: list[
+        torch.Tensor
+    ] = []  # lazy_sgd shows the network at the edge of the ball, and goes one step further itself
+    run = lazy_sgd(nets[-1], both.train.x, both.train.y, [c0], steps=steps, reduction="sum", generator=generator,
+                   visit=lambda net, exit: edge.append(net.weight.detach().cpu().clone()),
+                   away=away and away.part("sgd"), seen=edge)  # fmt: skip
+    nets[-1].weight.data.copy_(edge[0])
     few = both.train.subset(examples, seed=seed)
-    for budget in budgets:
+    for k, budget in enumerate(budgets):
         nets.append(copy.deepcopy(start))
         train_projected(nets[-1], few, budget / side, c0 / m**0.5, epochs=epochs, lr=lr, reduction="sum",
-                        steps=attack_steps, generator=generator)  # fmt: skip
+                        steps=attack_steps, generator=generator, away=away and away.part(f"budget{k}"))  # fmt: skip
     rows = [_distances(net, shown) for net in nets]
     return {
         "reached": run.exits[0].reached,
@@ -179,6 +184,7 @@ ONE_STEP = Experiment(
     {"live": 2, "laptop": 5, "full": 5},
     dtype="float64",
     tolerance=Tolerance(rtol=1e-6, atol=1e-9),
+    goes_on=True,
     cost=costs.before_and_after,
 )  # fmt: skip
 """Corollary 3.2: the same networks at the start, after lazy SGD and after projected adversarial training.
