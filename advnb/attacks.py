@@ -210,7 +210,7 @@ def _warn_of_flat(n: int, flat: float) -> None:
             f"the gradient is exactly zero at the start for {int(flat)} of {n} examples, which the attack "
             "cannot move: the loss has saturated or the network is flat there. Try loss='margin' or float64",
             ZeroGradientWarning,
-            stacklevel=6,
+            stacklevel=checks.outside(),
         )
 
 
@@ -356,7 +356,7 @@ def _at_hand(dtype: torch.dtype | None, kind: str) -> torch.dtype | None:
     warnings.warn(
         f"this {kind} computes in bfloat16 only step by step, many times slower: the attack runs without autocast",
         PrecisionWarning,
-        stacklevel=3,  # Python shows it once for each line that calls pgd
+        stacklevel=checks.outside(),  # Python shows it once for each line that attacks
     )
     return None
 

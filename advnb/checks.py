@@ -10,6 +10,7 @@ A check of a tensor's values has to read the device, and an accelerator stands s
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar, Token
 from types import TracebackType
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 
 __all__ = [
     "Box", "Later", "NotFinite", "alike", "box", "choice", "class_labels", "columns", "count", "eval_mode", "images",
-    "look", "number", "per_example", "positive", "real_targets", "with_data",
+    "look", "number", "outside", "per_example", "positive", "real_targets", "with_data",
 ]  # fmt: skip
 
 Box = tuple[float, float]
@@ -93,6 +94,14 @@ def look(numbers: Tensor, judge: Judge) -> None:
         later.add(numbers, judge)
     else:
         judge(*numbers.detach().double().reshape(-1).tolist())
+
+
+def outside() -> int:
+    """Return the ``stacklevel`` by which a warning of the calling function names the line outside this package."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(f"{__package__}."):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def choice(name: str, value: object, allowed: Iterable[str]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import warnings
 
 import hypothesis.strategies as st
@@ -213,7 +215,11 @@ def test_a_saturated_loss_is_reported_not_passed_off_as_robust(linear):
     with torch.no_grad():
         linear[1].weight.mul_(1e4)
     x = torch.tensor([[[[1.0, 0.0], [1.0, 0.0]]]])
-    with pytest.warns(ZeroGradientWarning, match=r"exactly zero at the start for 1 of 1 .*loss='margin'"):
+    said = (
+        "the gradient is exactly zero at the start for 1 of 1 examples, which the attack cannot move: the loss has "
+        "saturated or the network is flat there. Try loss='margin' or float64"
+    )
+    with pytest.warns(ZeroGradientWarning, match=f"^{re.escape(said)}$"):
         x_adv = pgd(linear, x, torch.tensor([0]), Linf(0.1), random_start=False)
     assert torch.equal(x_adv, x)
 
@@ -283,11 +289,25 @@ def test_bfloat16_is_used_only_where_the_processor_has_it(trained, digits, monke
             x_adv, trace = pgd(trained, x, y, Linf(0.1), random_start=False, autocast=torch.bfloat16, trace=True)
     told = [warning for warning in caught if issubclass(warning.category, PrecisionWarning)]
     assert len(told) == (not native)  # once, not three times
-    assert all(warning.filename == __file__ for warning in told)
     assert x_adv.dtype == trace.loss.dtype == trace.fosc.dtype == torch.float32
     full, full_trace = pgd(trained, x, y, Linf(0.1), random_start=False, trace=True)
     assert torch.equal(x_adv, full) == torch.equal(trace.loss, full_trace.loss) == (not native)
     torch.testing.assert_close(trace.fosc.mean(1), full_trace.fosc.mean(1), rtol=0.1, atol=0.02)
+
+
+@pytest.mark.parametrize("attack", [pgd, fgsm, cw])
+def test_a_warning_names_the_line_that_called_the_attack(monkeypatch, attack):
+    """Python shows a warning once for each line: a line of the package would be shown for the first attack alone."""
+    monkeypatch.setattr(attacks, "_has_bfloat16", lambda kind: False)
+    model, x, y = small_net(4, 3, 0), torch.rand(2, 4), torch.tensor([0, 1])
+    with torch.no_grad():
+        model[3].weight.zero_()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        attack(model, x, y, Linf(0.1), autocast=torch.bfloat16)
+    told = {warning.category: warning.filename for warning in caught}
+    expected = {PrecisionWarning} if attack is cw else {PrecisionWarning, ZeroGradientWarning}
+    assert told.keys() == expected and set(told.values()) == {__file__}
 
 
 def test_what_the_processor_has_is_asked_of_torch(monkeypatch):
@@ -298,6 +318,123 @@ def test_what_the_processor_has_is_asked_of_torch(monkeypatch):
         assert attacks._has_bfloat16("cpu") == any(has.values())
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation)
     assert not attacks._has_bfloat16("cuda")
+
+
+def test_an_older_torch_is_asked_by_the_name_that_it_knows(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    for has in (True, False):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda has=has: has, raising=False)
+        assert attacks._has_bfloat16("cpu") == has
+    monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported")
+    assert not attacks._has_bfloat16("cpu")
+
+
+def test_chunks_are_few_equal_and_of_whole_tiles():
+    for n in range(1, 80):
+        for most in (4, 16, 30, 64):
+            size = attacks._even(n, most)
+            fewest = math.ceil(n / most)
+            assert size <= most and math.ceil(n / size) == fewest
+            assert size == most or (size % 4 == 0 and size - n / fewest < 4)
+
+
+def test_a_threshold_that_nobody_reaches_changes_nothing():
+    """With a threshold the gradient goes another way, by chunks of whole tiles."""
+    x, y = torch.rand(9, 4, dtype=torch.float64), torch.arange(9) % 3
+    for loss in ("cross_entropy", "margin", lambda z, t: z.square().sum(1)):
+        options = {"loss": loss, "start": Linf(0.1).sample(x), "trace": "x", "chunk": 5}
+        options["gap"] = lambda grad, point, x, start: (point - x).square().sum(1) + 1
+        model = small_net(4, 3, 0, torch.float64)
+        x_adv, trace = pgd(model, x, y, Linf(0.1), **options)
+        other, traced = pgd(model, x, y, Linf(0.1), fosc_below=0, **options)
+        for one, two in zip((x_adv, *trace), (other, *traced), strict=True):
+            torch.testing.assert_close(one, two)
+
+
+def test_a_trace_of_chunks_is_the_trace_of_the_whole():
+    model, x, y = small_net(4, 3, 0, torch.float64), torch.rand(7, 4, dtype=torch.float64), torch.arange(7) % 3
+    options = {"start": L2(0.2).sample(x), "steps": 3, "trace": "x"}
+    x_adv, trace = pgd(model, x, y, L2(0.2), chunk=3, **options)
+    expected, whole = pgd(model, x, y, L2(0.2), chunk=7, **options)
+    for part, full in zip((x_adv, *trace), (expected, *whole), strict=True):
+        torch.testing.assert_close(part, full)
+
+
+@pytest.mark.parametrize("train_mode", [False, True])
+def test_an_example_at_rest_repeats_its_last_row_of_the_trace(monkeypatch, train_mode):
+    """In train mode too, where BatchNorm makes its loss depend on where the others are, and theirs on where it is."""
+    model = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 2)).double().train(train_mode)
+    x = torch.rand(12, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    ball, y, kinds = L2(0.3), torch.arange(12) % 2, (attacks._Batch, attacks._Carried)
+    options = {"loss": "margin", "steps": 6, "random_start": False, "allow_train_mode": True, "trace": "x"}
+    _, free = pgd(model, x, y, ball, **options)
+    results = []
+    for kind in kinds:
+        monkeypatch.setattr(attacks, "_Batch", kind)
+        results.append(pgd(model, x, y, ball, fosc_below=free.fosc[2].median().item(), **options))
+    (x_adv, trace), (carried, other) = results
+    for one, two in zip((x_adv, *trace), (carried, *other), strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-12, atol=1e-14)
+    assert len(trace.steps.unique()) > 1
+    torch.testing.assert_close(trace.loss[0], losses.margin(model(x), y).detach())
+    for i, k in enumerate(trace.steps.tolist()):
+        assert torch.equal(x_adv[i], trace.x[k, i])
+        for table in (trace.loss, trace.fosc, trace.x, other.loss, other.fosc):
+            assert (table[k:, i] == table[k, i]).all()
+
+
+def test_a_gap_may_be_of_another_precision():
+    model, x, y = small_net(4, 3, 0), torch.rand(6, 4), torch.arange(6) % 3
+
+    def gap(grad, point, x, start):
+        return torch.arange(len(x), dtype=torch.float64) - 2.5
+
+    _, trace = pgd(model, x, y, Linf(0.1), steps=3, gap=gap, fosc_below=0, trace=True)
+    assert trace.fosc.dtype == torch.float32 and trace.steps.tolist() == [1, 1, 1, 2, 2, 2]
+
+
+def test_a_network_that_knows_its_gradient_along_a_path_is_asked_for_it():
+    """Of f = <w, x>; whole tiles are asked for where examples may rest, so that these change nothing for the others."""
+    weight, x, y = torch.tensor([1.0, -2.0]), torch.full((5, 2), 0.5), torch.ones(5)
+    tiles, points = [], []
+
+    class Knows(nn.Module):
+        def forward(self, x):
+            return x @ weight
+
+        def along_path(self, *, tile):
+            tiles.append(tile)
+            return lambda z, rows: (points.append(z), (z @ weight, weight.expand_as(z)))[1]
+
+    common = {"steps": 3, "step_size": 0.02, "loss": "logistic", "random_start": False}
+    for options in ({}, {"fosc_below": 0.0}):
+        x_adv = pgd(Knows().eval(), x, y, Linf(0.1), **common, **options)
+        torch.testing.assert_close(x_adv, x - 0.06 * weight.sign())
+    assert tiles == [1, 4] and len(points) == 6
+    torch.testing.assert_close(pgd(Knows().eval(), x, y, Linf(0.1), fold=False, **common), x_adv)
+    assert len(tiles) == 2
+
+
+def test_cw_is_that_of_the_paper_by_default():
+    """Section 5.1 of Wang et al. (2019): 30 steps; the hinge is flat from the first misclassified point on."""
+    model, x = small_net(4, 3, 0), torch.rand(8, 4, generator=torch.Generator().manual_seed(0))
+    y = (model(x).argmax(1) + torch.arange(8) % 2) % 3  # every second one is misclassified
+    _, trace = cw(model, x, y, Linf(0.1), trace=True)
+    assert trace.loss.shape == (31, 8)
+    assert cw(model, x, y, Linf(0.1), steps=2, trace=True)[1].loss.shape == (3, 8)
+    wrong = losses.margin(model(x), y) > 0
+    assert wrong.any() and not wrong.all()
+    x_adv = cw(model, x, y, Linf(0.1), random_start=False)
+    assert torch.equal(x_adv[wrong], x[wrong]) and (x_adv[~wrong] != x[~wrong]).any(1).all()
+    with pytest.raises(ValueError, match=r"^margin needs logits of shape \(2, classes\)"):
+        cw(nn.Sequential(nn.Linear(4, 1), nn.Flatten(0)).eval(), x, y, Linf(0.1))
+
+
+def test_cw_keeps_only_the_warning_of_its_own_flat_hinge_to_itself():
+    model, x, y = small_net(4, 3, 0), torch.rand(2, 4), torch.tensor([0, 1])
+    model.register_forward_hook(lambda *_: warnings.warn("of the model's own", UserWarning, stacklevel=1))
+    with pytest.warns(UserWarning, match="of the model's own"):
+        cw(model, x, y, Linf(0.1), steps=1)
 
 
 @pytest.mark.parametrize("flags", [(True, True), (True, False), (False, True)])

@@ -331,12 +331,13 @@ class Watched(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("n", "fold_it", "expected"),
-    [(64, True, 3), (64, False, 11), (8, True, 11)],  # checked, traced, compared; or checked and ten gradients
+    ("n", "steps", "fold_it", "expected"),
+    # checked, traced, compared; or checked and a gradient a step; from 256 gradients of one example on
+    [(64, 10, True, 3), (64, 10, False, 11), (8, 10, True, 11), (32, 8, True, 3), (51, 5, True, 6)],
 )
-def test_a_copy_is_attacked_where_that_pays(n, fold_it, expected):
-    calls = []
-    pgd(Watched(calls), torch.rand(n, 1, 8, 8), torch.zeros(n, dtype=torch.int64), Linf(0.1), fold=fold_it)
+def test_a_copy_is_attacked_where_that_pays(n, steps, fold_it, expected):
+    calls, y = [], torch.zeros(n, dtype=torch.int64)
+    pgd(Watched(calls), torch.rand(n, 1, 8, 8), y, Linf(0.1), steps=steps, fold=fold_it)
     assert len(calls) == expected
 
 
