@@ -1,8 +1,12 @@
 """advnb: attacks, convergence criteria and defences behind the book on the first-order adversary."""
 
+import time
 import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+BEGAN = time.time()
+"""When this process took the package up: from then the time limit of a command counts, before torch, which is slow."""
 
 try:
     __version__ = version("advnb")

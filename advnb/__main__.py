@@ -10,16 +10,18 @@ import argparse
 import json
 import os
 import sys
+import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: its threads would spin while they wait
 
-from advnb import data
+from advnb import BEGAN, data
 from advnb.data import sources
 from advnb.experiments import SCALES, Experiment, Outcome, find, run, verify
 from advnb.experiments.plan import benchmark, measured, of_throughput, plan
@@ -31,6 +33,9 @@ from advnb.experiments.verification import VerificationError
 __all__ = ["main"]
 
 SHOWN_ERRORS = 10
+
+LAST = 2.0
+"""Seconds beyond the time limit after which a process is left that is in the middle of one long call."""
 
 Package = str | ModuleType
 
@@ -45,6 +50,8 @@ def main(argv: Sequence[str] | None = None, package: Package = "advnb.papers") -
     """
     arguments = vars(_parser().parse_args(argv))
     command: Callable[..., int] = arguments.pop("command")
+    if command is _run:
+        arguments["began"] = BEGAN if argv is None else None
     try:
         return command(package, **arguments)
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
@@ -72,15 +79,51 @@ def _list(package: Package) -> int:
     return 0
 
 
-def _run(package: Package, name: str, scale: str, quiet: bool, **options: Any) -> int:
-    """Run one experiment and say what has become of its trials."""
+def _run(package: Package, name: str, scale: str, quiet: bool, began: float | None, **options: Any) -> int:
+    """Run one experiment and say what has become of its trials.
+
+    The time limit counts from when the command ``began``; without that, in a process of others, from now.
+    """
+    experiment, title, limit = _experiment(package, name), f"{name} at {scale} scale", options["time_limit"]
     seeds, only = options.pop("seeds"), defaultdict(list)
     for parameter, value in options.pop("only"):
         only[parameter].append(value)
     options["seeds"] = seeds and [seed for word in seeds for seed in word]
-    outcome = run(_experiment(package, name), scale, only=only, progress=not quiet, **options)
-    print(_told(f"{name} at {scale} scale", outcome))
-    return 1 if outcome.errors else 0
+    end = None if began is None or limit is None or limit <= 0 else began + 60 * limit
+    with nullcontext() if end is None else _ended_at(max(end, time.time()) + LAST, title):
+        if end is not None:
+            options["time_limit"] = max(1e-9, (end - time.time()) / 60)
+        outcome = run(experiment, scale, only=only, progress=not quiet, **options)
+    print(_told(title, outcome))
+    code = 1 if outcome.errors else 0
+    if end is not None:
+        _leave(code)
+    return code
+
+
+@contextmanager
+def _ended_at(moment: float, title: str) -> Iterator[None]:
+    """End this process at ``moment`` if the block is still under way: nothing else ends a call that takes minutes."""
+
+    def end() -> None:
+        said = "the time is up in the middle of a long call: what has finished is stored, the same command goes on"
+        print(f"{title}: {said}")
+        _leave(0)
+
+    timer = threading.Timer(max(0.0, moment - time.time()), end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _leave(code: int) -> NoReturn:
+    """End this process at once: to unload torch and to wait for idle workers takes seconds, and all is stored."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _told(title: str, outcome: Outcome) -> str:

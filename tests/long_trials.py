@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 import torch
 
@@ -9,10 +10,30 @@ from advnb.experiments import Experiment, under_way
 from advnb.models import digits_cnn
 from advnb.training import Unsecured, fit
 
+HELD, LONG = 3, 60.0
+"""The epoch after which a trial is held where :func:`hold` says so, by one call of so many seconds."""
+
 
 def log(text):
     with open(os.environ["TOY_LOG"], "a") as file:
         file.write(f"{text}\n")
+
+
+def hold():
+    """Hold trials from now on in the middle of their way; return the file that does."""
+    held = Path(os.environ["TOY_LOG"] + ".held")
+    held.touch()
+    return held
+
+
+def did(seed, epoch, seconds):
+    """Log an epoch, which takes so many seconds; where trials are held nothing ends this before it is over."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(0.01)
+    log(f"{seed} did {epoch}")
+    if epoch == HELD + 1 and Path(os.environ["TOY_LOG"] + ".held").exists():
+        time.sleep(LONG)
 
 
 def epochs(*, count, seconds, seed, device):
@@ -26,12 +47,9 @@ def epochs(*, count, seconds, seed, device):
     log(f"{seed} from {state['epoch']}")
     generator.set_state(state["generator"])
     for epoch in range(state["epoch"] + 1, count + 1):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            time.sleep(0.01)
         state["total"] += float(torch.rand((), generator=generator))
+        did(seed, epoch, seconds)
         state |= {"epoch": epoch, "generator": generator.get_state()}
-        log(f"{seed} did {epoch}")
         if away is not None:
             away.save(state)
     return {"total": state["total"]}
@@ -43,21 +61,23 @@ def trained(*, rounds, seed, device):
     generator = torch.Generator().manual_seed(seed)
     model = digits_cnn(width=0.25, generator=generator)
     x, y = torch.rand(64, 1, 8, 8, generator=generator), torch.arange(64) % 10
-
-    def note(net, row):
-        log(f"{seed} did {row['epoch']}")
-        time.sleep(0.2)
-
-    fit(model, (x, y), Unsecured(), epochs=rounds, batch=32, seed=seed, progress=False, callback=note,
-        checkpoint=away and away.checkpoint)  # fmt: skip
+    fit(model, (x, y), Unsecured(), epochs=rounds, batch=32, seed=seed, progress=False,
+        callback=lambda net, row: did(seed, row["epoch"], 0.0), checkpoint=away and away.checkpoint)  # fmt: skip
     return {"weights": [float(weight.detach().double().sum()) for weight in model.parameters()]}
+
+
+def both(*, kind, seed, device):
+    """Trial: one of the two above, under seeds of their own."""
+    if kind == "epochs":
+        return {"end": [epochs(count=6, seconds=0.0, seed=seed, device=device)["total"]]}
+    return {"end": trained(rounds=6, seed=seed + 1, device=device)["weights"]}
 
 
 EPOCHS = Experiment(
     "toy.epochs",
     epochs,
-    {"live": {"count": 12, "seconds": 0.2}, "laptop": {"count": 3, "seconds": 0.05}},
+    {"live": {"count": 12, "seconds": 0.05}, "laptop": {"count": 1, "seconds": 0.0}},
     {"live": 2, "laptop": 2},
     goes_on=True,
 )
-TRAINED = Experiment("toy.trained", trained, {"live": {"rounds": 8}}, {"live": 1}, goes_on=True)
+BOTH = Experiment("toy.both", both, {"live": {"kind": ["epochs", "trained"]}}, {"live": 1}, goes_on=True)

@@ -24,7 +24,7 @@ from advnb.experiments.engines import CLUSTERS, engine
 from advnb.experiments.provenance import checkout, device_name, provenance, resolve_device
 from advnb.experiments.read import results_folder, table
 from advnb.experiments.store import Record, ResultsFile, Writer, canonical, key, plain_values
-from advnb.experiments.stretches import TimeIsUp, stopped_at, taken_up
+from advnb.experiments.stretches import TimeIsUp, state_of, stopped_at, taken_up
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +34,9 @@ __all__ = ["Outcome", "attempt", "live", "run", "told"]
 FRAMES = 4
 MESSAGE = 500
 """How much of an error is stored: the innermost frames, and characters of its message."""
+
+GRACE = 1.0
+"""Seconds after which a run whose time is up waits no longer for workers: they may be in a call that takes minutes."""
 
 
 @dataclass
@@ -80,7 +83,8 @@ def run(
     trials as in ``Experiment.trials``; ``device`` is one that the experiment can use, or "auto", which is resolved
     where the trial runs. ``time_limit`` is in minutes, by the clock of the worker: a trial that is under way then
     is stopped, and is taken up again by the next run if the experiment ``goes_on``; if not, none is begun whose like
-    took longer than what is left. ``allow_changes``
+    took longer than what is left. A worker that is not done a second later, in the middle of one long call, is killed
+    (of a cluster: left behind); in this very process such a call is waited for. ``allow_changes``
     stores at a scale above live although the package has uncommitted changes. ``progress`` draws a bar on stderr.
 
     Raises ``ValueError`` for a wrong argument and for uncommitted changes, ``ResultsError`` for a damaged results
@@ -99,7 +103,7 @@ def run(
         if not writer.first:
             random.SystemRandom().shuffle(todo)
         tasks = (
-            (latest, deadline.end, experiment.trial, trial, device, experiment.dtype)
+            (latest, deadline.end, experiment.trial, trial, device, experiment.dtype, backend in CLUSTERS)
             for trial, latest in deadline.allowed(todo)
             if _is_open(trial, writer, retry_errors)
         )
@@ -108,10 +112,12 @@ def run(
         outcome = Outcome(len(trials), len(trials) - len(todo) - len(errors), len(errors), errors=errors)
         tried = set()
         with _bar(f"{experiment.name} {scale}", len(trials), progress, len(trials) - len(todo)) as bar:
-            for record in filter(None, execute(_in_time, tasks)):
+            for record in deadline.waited_for(execute(_in_time, tasks)):
                 tried.add(key(record))
                 deadline.learn([record], None)
                 _settle({"experiment": experiment.name, "scale": scale, **record}, writer, outcome)
+                if "values" in record:  # and not before the line is written, or a kill in between would cost the trial
+                    state_of(experiment.trial, key(record), experiment.dtype).forget()
                 bar.set_postfix(failed=outcome.failed, refresh=False)
                 bar.update()
     outcome.left = sum(trial.key not in tried and _is_open(trial, writer, retry_errors) for trial in todo)
@@ -174,9 +180,18 @@ def told(failed: Record) -> str:
 
 
 def _in_time(
-    latest: float, end: float, function: Callable[..., Mapping[str, Any]], trial: Trial, device: str, dtype: str
+    latest: float,
+    end: float,
+    function: Callable[..., Mapping[str, Any]],
+    trial: Trial,
+    device: str,
+    dtype: str,
+    away: bool,
 ) -> Record | None:
-    """``attempt``; None if the trial has waited for its worker until it may not begin any more, or is stopped."""
+    """``attempt``; None if the trial has waited for its worker until it may not begin any more, or is stopped.
+
+    ``away`` from the process that stores the record, perhaps on another disk, the worker forgets the trial's state.
+    """
     if time.time() >= latest:
         return None
     with taken_up(function, trial.key, dtype) as state:
@@ -185,9 +200,12 @@ def _in_time(
                 record = attempt(function, trial, device, dtype)
         except TimeIsUp:
             return None
-        if "values" in record:
+        if away and "values" in record:
             state.forget()
         return record
+
+
+_NO_MORE: Record = {}
 
 
 class _Deadline:
@@ -215,6 +233,19 @@ class _Deadline:
             latest = self.end - (0.0 if self.goes_on else self.longest.get(canonical(trial.params), 0.0))
             if time.time() < latest:
                 yield trial, latest
+
+    def waited_for(self, results: Iterator[Record | None]) -> Iterator[Record]:
+        """Yield what comes until the end and a grace; ``results`` is stopped where it waits then."""
+        while True:
+            try:
+                with stopped_at(self.end + GRACE, again=float("inf")):  # once: it has workers to kill
+                    record = next(results, _NO_MORE)
+            except TimeIsUp:
+                return
+            if record is _NO_MORE:
+                return
+            if record is not None:
+                yield record
 
 
 def _is_open(trial: Trial, writer: Writer, retry_errors: bool) -> bool:

@@ -23,12 +23,15 @@ import torch
 
 from advnb.experiments.provenance import PACKAGE
 
-__all__ = ["KEPT", "TimeIsUp", "UnderWay", "kept_folder", "stopped_at", "taken_up", "under_way"]
+__all__ = ["KEPT", "TimeIsUp", "UnderWay", "kept_folder", "state_of", "stopped_at", "taken_up", "under_way"]
 
 KEPT = "ADVNB_KEPT"
 
 EVERY = 10.0
 """Seconds after which a trial's state is put away again; an epoch that is longer is put away at its end."""
+
+LEFT_OVER = 60.0
+"""Seconds after which what a killed process was just writing is no longer being written."""
 
 AGAIN = 0.5
 """Seconds after which a trial that has swallowed :class:`TimeIsUp` (in a finaliser, say) meets it again."""
@@ -96,9 +99,13 @@ class UnderWay:
         self._last = time.monotonic()
 
     def forget(self) -> None:
-        """Remove what was put away, and all its parts."""
+        """Remove what was put away, all its parts, and what a killed process has left of one."""
         for file in [self.path, *self.path.parent.glob(f"{self.path.stem}.*{self.path.suffix}")]:
             file.unlink(missing_ok=True)
+        for part in self.path.parent.glob(f".{self.path.stem}.*.part"):
+            with suppress(FileNotFoundError):
+                if time.time() - part.stat().st_mtime > LEFT_OVER:
+                    part.unlink()
 
 
 _now: ContextVar[UnderWay | None] = ContextVar("under_way", default=None)
@@ -109,11 +116,16 @@ def under_way() -> UnderWay | None:
     return _now.get()
 
 
+def state_of(function: Callable[..., Any], key: str, dtype: str) -> UnderWay:
+    """Return the state of a trial, found by its function, parameters and code."""
+    name = f"{function.__module__}.{function.__qualname__}|{key}|{dtype}|{_code(function.__module__)}"
+    return UnderWay(kept_folder() / "under_way" / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.pt")
+
+
 @contextmanager
 def taken_up(function: Callable[..., Any], key: str, dtype: str) -> Iterator[UnderWay]:
-    """Let :func:`under_way` be the state of this trial, found by its function, parameters and code."""
-    name = f"{function.__module__}.{function.__qualname__}|{key}|{dtype}|{_code(function.__module__)}"
-    state = UnderWay(kept_folder() / "under_way" / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.pt")
+    """Let :func:`under_way` be the state of this trial."""
+    state = state_of(function, key, dtype)
     token = _now.set(state)
     try:
         yield state
@@ -135,11 +147,11 @@ def _code(module: str) -> str:
 
 
 @contextmanager
-def stopped_at(moment: float) -> Iterator[None]:
+def stopped_at(moment: float, again: float = AGAIN) -> Iterator[None]:
     """Raise :class:`TimeIsUp` in this thread at ``moment`` (of ``time.time``), unless the block has ended before.
 
     It is raised between two operations of Python, in any thread of any process; a call of the library that takes
-    seconds is finished first.
+    seconds is finished first. It is raised ``again`` after so many seconds for as long as the block has not ended.
     """
     thread, lock, over = threading.get_ident(), threading.Lock(), False
     raised, ended = threading.Event(), False
@@ -151,7 +163,8 @@ def stopped_at(moment: float) -> Iterator[None]:
                 return
             raised.set()
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(TimeIsUp))
-        begin(AGAIN)
+        if again < float("inf"):
+            begin(again)
 
     def begin(seconds: float) -> None:
         nonlocal timer

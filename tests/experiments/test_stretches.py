@@ -4,28 +4,50 @@ import contextlib
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import long_trials
 import pytest
 import torch
+from joblib.externals.loky import get_reusable_executor
 
+from advnb import __main__ as command
 from advnb.experiments import TimeIsUp, UnderWay, kept_folder, live, load, run, under_way
-from advnb.experiments.stretches import stopped_at
+from advnb.experiments.runs import GRACE
+from advnb.experiments.store import ResultsFile
+from advnb.experiments.stretches import state_of, stopped_at
 
-WORKER = Path(__file__).with_name("stretch_worker.py")
+
+def inside(folder, patch):
+    """Let trials log and put themselves away in ``folder``."""
+    patch.setenv("ADVNB_KEPT", str(folder / "kept"))
+    patch.setenv("TOY_LOG", str(folder / "log"))
+    return folder
 
 
 @pytest.fixture(autouse=True)
 def kept(tmp_path, monkeypatch):
-    monkeypatch.setenv("ADVNB_KEPT", str(tmp_path / "kept"))
-    monkeypatch.setenv("TOY_LOG", str(tmp_path / "log"))
-    return tmp_path / "kept"
+    return inside(tmp_path, monkeypatch) / "kept"
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory):
+    """Two worker processes, which take long to start and keep the folder that they are started in."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = inside(tmp_path_factory.mktemp("workers"), patch)
+        get_reusable_executor().shutdown(wait=True)  # those of other tests are in other folders
+        run(long_trials.EPOCHS, "laptop", results=folder / "warm", progress=False, jobs=2, allow_changes=True)
+    return folder
+
+
+@pytest.fixture
+def workers(started, monkeypatch):
+    return inside(started, monkeypatch)
+
+
+LIMIT = 3.0
+"""Seconds in which workers that have started do a few epochs, however busy the machine."""
 
 
 def did(tmp_path):
@@ -114,70 +136,120 @@ def test_outside_a_run_nothing_is_put_away(kept):
     assert not kept.exists()
 
 
+def whole(seed):
+    """What ``long_trials.epochs`` returns where nothing stops it."""
+    return long_trials.epochs(count=12, seconds=0.0, seed=seed, device="cpu")["total"]
+
+
+def go(folder, experiment=long_trials.EPOCHS, **options):
+    return run(experiment, "live", **{"seeds": 1, "results": folder / "results", "progress": False, **options})
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_trial_longer_than_the_limit_is_stopped_to_the_second_and_goes_on(tmp_path, jobs):
-    whole = live(long_trials.EPOCHS).total.tolist()
-    (tmp_path / "log").unlink()
-    options = {"results": tmp_path / "results", "progress": False, "jobs": jobs}
-    run(long_trials.EPOCHS, "laptop", **{**options, "results": tmp_path / "warm"})  # processes take long to start
-    (tmp_path / "log").unlink()
+def test_a_trial_longer_than_the_limit_is_stopped_to_the_second_and_goes_on(request, tmp_path, jobs):
+    folder = tmp_path if jobs == 1 else request.getfixturevalue("workers")
+    totals = [whole(seed) for seed in range(2)]
+    (folder / "log").unlink()
     rounds = 0
     while True:
         start = time.monotonic()
-        outcome = run(long_trials.EPOCHS, "live", time_limit=1.5 / 60, **options)
-        assert time.monotonic() - start < 2.5
+        outcome = go(folder, time_limit=0.5 / 60, seeds=2, jobs=jobs)
+        assert time.monotonic() - start < 1.5
         rounds += 1
         if not outcome.left:
             break
-        assert rounds < 12
+        assert rounds < 20
     assert rounds > 1
-    assert load("toy.epochs", results=tmp_path / "results").total.tolist() == whole
-    twice = len(did(tmp_path)) - len(set(did(tmp_path)))
-    assert twice <= rounds  # an epoch that was done and not put away, at most once a stretch
+    assert load("toy.epochs", results=folder / "results").sort_values("seed").total.tolist() == totals
+    twice = len(did(folder)) - len(set(did(folder)))
+    assert twice <= rounds * jobs  # an epoch that was done and not put away, at most once a stretch and trial
     assert not list((kept_folder() / "under_way").glob("*.pt"))
 
 
-@pytest.mark.parametrize("name", ["EPOCHS", "TRAINED"])
-def test_a_stretch_that_is_killed_loses_one_epoch_at_most_and_goes_on_elsewhere(tmp_path, name, monkeypatch):
-    experiment = getattr(long_trials, name)
-    whole = live(experiment, seeds=1)
-    (tmp_path / "log").unlink()
-    command = [sys.executable, str(WORKER), name, str(tmp_path / "results")]
-    process = subprocess.Popen(command, env=os.environ.copy())
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "log").exists() or len(did(tmp_path)) < 4:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    before = len(did(tmp_path))
-    shutil.copytree(tmp_path / "kept", tmp_path / "carried")
-    shutil.rmtree(tmp_path / "kept")
-    monkeypatch.setenv("ADVNB_KEPT", str(tmp_path / "carried"))
-    outcome = run(experiment, "live", seeds=1, results=tmp_path / "results", progress=False)
-    assert outcome.stored == 1
-    total = {"EPOCHS": 12, "TRAINED": 8}[name]
-    assert len([seed for seed, _ in did(tmp_path) if seed == "0"]) <= total + 1
-    assert before >= 4
-    after, field = load(experiment.name, results=tmp_path / "results"), {"EPOCHS": "total", "TRAINED": "weights"}[name]
-    assert str(after[field][0]) == str(whole[field][0])
+def test_workers_in_one_long_call_are_killed_and_their_trials_go_on_elsewhere(workers, monkeypatch):
+    """Both kinds of state, ``UnderWay`` and a checkpoint: an epoch at most is lost."""
+    held, log = long_trials.hold(), workers / "log"
+    log.unlink(missing_ok=True)
+    start = time.monotonic()
+    outcome = go(workers, long_trials.BOTH, jobs=2, time_limit=LIMIT / 60)
+    assert time.monotonic() - start < LIMIT + GRACE + 1.5
+    assert (outcome.stored, outcome.failed, outcome.left) == (0, 0, 2)
+    before = did(workers)
+    assert sorted(before) == [(str(seed), str(epoch)) for seed in (0, 1) for epoch in range(1, long_trials.HELD + 2)]
+    held.unlink()
+    shutil.copytree(workers / "kept", workers / "carried")
+    shutil.rmtree(workers / "kept")
+    monkeypatch.setenv("ADVNB_KEPT", str(workers / "carried"))
+    assert go(workers, long_trials.BOTH).stored == 2
+    twice = [one for one in set(did(workers)) if did(workers).count(one) > 1]
+    assert sorted(twice) == [(str(seed), str(long_trials.HELD + 1)) for seed in (0, 1)]
+    after, whole_trials = load("toy.both", results=workers / "results"), live(long_trials.BOTH)
+    assert str(after.end.tolist()) == str(whole_trials.end.tolist())
+
+
+def test_a_process_in_the_middle_of_one_long_call_is_left(monkeypatch, capsys):
+    left = threading.Event()
+    monkeypatch.setattr(command.os, "_exit", lambda code: left.set() if code == 0 else None)
+    with command._ended_at(time.time() + 0.1, "toy.one_call at live scale"):
+        assert left.wait(5)
+    assert "the time is up in the middle of a long call" in capsys.readouterr().out
+    left.clear()
+    with command._ended_at(time.time() + 0.1, "toy"):
+        pass
+    assert not left.wait(0.2)
+
+
+def test_the_limit_of_a_command_counts_from_its_beginning(monkeypatch, capsys):
+    """Where the modules took longer to load than the limit is, no trial is begun."""
+    seen = []
+    monkeypatch.setattr(command, "_leave", seen.append)
+    monkeypatch.setattr(command, "run", lambda *args, time_limit, **rest: seen.append(time_limit) or command.Outcome(1))
+    line = {"seeds": None, "only": [], "time_limit": 1.0}
+    for ago in (30.0, 90.0):
+        command._run("toy", "toy.walk", "live", True, time.time() - ago, **line)
+    assert seen == [pytest.approx(0.5, abs=0.05), 0, pytest.approx(0, abs=1e-6), 0]
+    command._run("toy", "toy.walk", "live", True, None, **line)
+    assert seen[4:] == [1.0]
+
+
+def test_a_state_is_forgotten_only_when_the_line_is_written(tmp_path, monkeypatch):
+    """A kill between the end of a trial and its line costs what an epoch costs."""
+    (trial,) = long_trials.EPOCHS.trials("live", seeds=1)
+    state = state_of(long_trials.epochs, trial.key, "float32")
+    file = ResultsFile(tmp_path / "results", "toy.epochs", "live")
+    there = []
+    monkeypatch.setattr(UnderWay, "forget", lambda self: there.append((self.path, file.read())))
+    go(tmp_path)
+    ((path, records),) = there
+    assert path == state.path
+    assert len(records) == 1
+    assert state.path.exists()
+
+
+def test_what_a_killed_process_left_half_written_is_removed_with_the_state(tmp_path):
+    state = UnderWay(tmp_path / "one.pt")
+    old, fresh = (tmp_path / f".one.pt.{pid}.part" for pid in (1, 2))
+    old.touch()
+    fresh.touch()
+    os.utime(old, (0, 0))
+    state.forget()
+    assert [path.name for path in tmp_path.glob(".*")] == [fresh.name]
 
 
 def test_another_code_does_not_take_the_state_up(tmp_path, monkeypatch):
     from advnb.experiments import stretches
 
-    run(long_trials.EPOCHS, "live", seeds=1, results=tmp_path / "a", progress=False, time_limit=0.7 / 60)
+    go(tmp_path, time_limit=0.3 / 60)
     assert len(list((kept_folder() / "under_way").glob("*.pt"))) == 1
     monkeypatch.setattr(stretches, "_code", lambda module: "other")
-    run(long_trials.EPOCHS, "live", seeds=1, results=tmp_path / "a", progress=False, time_limit=0.7 / 60)
+    go(tmp_path, time_limit=0.3 / 60)
     assert begun(tmp_path) == [0, 0]
 
 
 def test_a_trial_that_raises_keeps_its_state(tmp_path, monkeypatch):
-    run(long_trials.EPOCHS, "live", seeds=1, results=tmp_path / "a", progress=False, time_limit=0.7 / 60)
+    go(tmp_path, time_limit=0.3 / 60)
     monkeypatch.setenv("TOY_LOG", str(tmp_path / "nowhere" / "log"))
-    outcome = run(long_trials.EPOCHS, "live", seeds=1, results=tmp_path / "a", progress=False)
-    assert outcome.failed == 1
+    assert go(tmp_path).failed == 1
     monkeypatch.setenv("TOY_LOG", str(tmp_path / "log"))
-    run(long_trials.EPOCHS, "live", seeds=1, results=tmp_path / "a", progress=False, retry_errors=True)
+    go(tmp_path, retry_errors=True)
     assert begun(tmp_path)[-1] > 0
