@@ -49,6 +49,9 @@ where few durations are stored."""
 SPREAD, NOISE = 2.0, 0.2
 """How far fitted speeds may leave the prior, and durations the fit, as standard deviations of logarithms."""
 
+NEGLIGIBLE = 0.01
+"""A share of the cost that stored trials may leave unspent and still count as having spent it."""
+
 NUMBERS_PER_FLOP, CALL = 0.02, 1e-5
 """Of an accelerator with a given throughput: numbers it writes for each operation that it can do, seconds a call."""
 
@@ -119,7 +122,10 @@ def measured(experiment: Experiment, scale: str, results: Path | str | None = No
 
 
 def _seconds(record: Record) -> float:
-    return float(record["provenance"]["seconds"])
+    """Return how long a trial took; on one core of a processor by the time that this worked for it, if it is stored."""
+    origin = record["provenance"]
+    alone = origin.get("device") == "cpu" and origin.get("threads") == 1
+    return float(min(origin["seconds"], origin.get("cpu_seconds", math.inf)) if alone else origin["seconds"])
 
 
 @dataclass(frozen=True)
@@ -204,7 +210,8 @@ def plan(
 
     Columns: ``experiment``, ``settings`` (or ``setting``), ``seeds`` open of them at most, ``trials``; ``gradients``,
     ``tflop`` and ``longest`` (minutes of the longest trial), counted at most; ``at_most`` (hours), and ``hours``, as
-    much of it as stored trials have spent; ``first``, hours to one seed of every setting; ``from``, the number of
+    much of it as stored trials have spent; ``hours_by``, "measured" where these ended early, which nothing can count
+    beforehand, else "counted"; ``first``, hours to one seed of every setting; ``from``, the number of
     stored settings behind the speed; ``worth``, and ``per_minute``.
 
     Raises ``ValueError`` if an experiment that has the scale declares no cost.
@@ -271,6 +278,7 @@ def _row(one: Experiment, known: _Learnt, trials: list[Trial], numbers: list[int
         "longest": 60 * most,
         "at_most": len(trials) * most,
         "hours": len(trials) * most * known.share,
+        "hours_by": "counted" if known.share > 1 - NEGLIGIBLE else "measured",
         "first": most * known.share if numbers[0] == 0 else 0.0,
         "from": known.settings,
         "worth": value,
@@ -280,8 +288,12 @@ def _row(one: Experiment, known: _Learnt, trials: list[Trial], numbers: list[int
 
 def _together(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Return one row for all settings of an experiment."""
-    summed = {key: sum(row[key] for row in rows) for key in rows[0] if key not in ("experiment", "setting", "from")}
-    both = {"experiment": name, "settings": len(rows), **summed, "from": rows[0]["from"]}
+    summed = {
+        key: rows[0][key] if key in ("hours_by", "from") else sum(row[key] for row in rows)
+        for key in rows[0]
+        if key not in ("experiment", "setting")
+    }
+    both = {"experiment": name, "settings": len(rows), **summed}
     both["longest"] = max(row["longest"] for row in rows)
     both["seeds"] = max(row["seeds"] for row in rows)
     both["per_minute"] = both["worth"] / (60 * both["hours"])

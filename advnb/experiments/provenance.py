@@ -32,8 +32,11 @@ def resolve_device(device: str) -> str:
     return device
 
 
-def provenance(device: str, dtype: str, seconds: float) -> dict[str, Any]:
-    """Return the provenance of a trial that has just ended on ``device`` after ``seconds``."""
+def provenance(device: str, dtype: str, seconds: float, cpu_seconds: float) -> dict[str, Any]:
+    """Return the provenance of a trial that has just ended on ``device`` after ``seconds``.
+
+    ``cpu_seconds`` are those that the processor has worked for this process: what else it had to do is not in them.
+    """
     return {
         "version": __version__,
         "commit": checkout()[0],
@@ -43,6 +46,7 @@ def provenance(device: str, dtype: str, seconds: float) -> dict[str, Any]:
         "dtype": dtype,
         "threads": torch.get_num_threads(),
         "seconds": round(seconds, 6),
+        "cpu_seconds": round(cpu_seconds, 6),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

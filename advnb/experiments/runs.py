@@ -24,7 +24,7 @@ from advnb.experiments.engines import CLUSTERS, engine
 from advnb.experiments.provenance import checkout, device_name, provenance, resolve_device
 from advnb.experiments.read import results_folder, table
 from advnb.experiments.store import Record, ResultsFile, Writer, canonical, key, plain_values
-from advnb.experiments.stretches import TimeIsUp, state_of, stopped_at, taken_up
+from advnb.experiments.stretches import Spent, TimeIsUp, state_of, stopped_at, taken_up
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,8 +102,9 @@ def run(
         todo = [trial for trial in trials if _is_open(trial, writer, retry_errors)]
         if not writer.first:
             random.SystemRandom().shuffle(todo)
+        fixed = (device, experiment.dtype, experiment.goes_on, backend in CLUSTERS)
         tasks = (
-            (latest, deadline.end, experiment.trial, trial, device, experiment.dtype, backend in CLUSTERS)
+            (latest, deadline.end, experiment.trial, trial, *fixed)
             for trial, latest in deadline.allowed(todo)
             if _is_open(trial, writer, retry_errors)
         )
@@ -158,7 +159,7 @@ def attempt(
     device = resolve_device(device)
     arguments = {"dtype": DTYPES[dtype]} if "dtype" in inspect.signature(function).parameters else {}
     outcome: dict[str, Any]
-    start = time.perf_counter()
+    start, worked = time.perf_counter(), time.process_time()
     try:
         values = function(**trial.params, seed=trial.seed, device=device, **arguments)
         outcome = {"values": plain_values(values, trial.params)}
@@ -169,7 +170,7 @@ def attempt(
         places = "; ".join(f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in frames)
         message = str(error).replace(str(Path.home()), "~")[:MESSAGE]  # no path of this machine
         outcome = {"error": {"type": type(error).__name__, "message": message, "traceback": places}}
-    origin = provenance(device, dtype, time.perf_counter() - start)
+    origin = provenance(device, dtype, time.perf_counter() - start, time.process_time() - worked)
     return {"params": dict(trial.params), "seed": trial.seed, **outcome, "provenance": origin}
 
 
@@ -186,20 +187,27 @@ def _in_time(
     trial: Trial,
     device: str,
     dtype: str,
+    goes_on: bool,
     away: bool,
 ) -> Record | None:
     """``attempt``; None if the trial has waited for its worker until it may not begin any more, or is stopped.
 
-    ``away`` from the process that stores the record, perhaps on another disk, the worker forgets the trial's state.
+    Of one that ``goes_on`` the time of all its stretches is stored. ``away`` from the process that stores the record,
+    perhaps on another disk, the worker forgets the trial's state.
     """
     if time.time() >= latest:
         return None
     with taken_up(function, trial.key, dtype) as state:
+        spent = Spent(state)
         try:
             with stopped_at(end):
                 record = attempt(function, trial, device, dtype)
         except TimeIsUp:
+            if goes_on:
+                spent.note()
             return None
+        for name, seconds in spent.before.items():
+            record["provenance"][name] = round(record["provenance"][name] + seconds, 6)
         if away and "values" in record:
             state.forget()
         return record

@@ -23,7 +23,7 @@ import torch
 
 from advnb.experiments.provenance import PACKAGE
 
-__all__ = ["KEPT", "TimeIsUp", "UnderWay", "kept_folder", "state_of", "stopped_at", "taken_up", "under_way"]
+__all__ = ["KEPT", "Spent", "TimeIsUp", "UnderWay", "kept_folder", "state_of", "stopped_at", "taken_up", "under_way"]
 
 KEPT = "ADVNB_KEPT"
 
@@ -106,6 +106,27 @@ class UnderWay:
             with suppress(FileNotFoundError):
                 if time.time() - part.stat().st_mtime > LEFT_OVER:
                     part.unlink()
+
+
+class Spent:
+    """The time that a trial has taken in earlier stretches, ``before``, by the names that it has in the provenance.
+
+    Put away beside the trial's ``state``. What a kill has cut off is not in it.
+    """
+
+    def __init__(self, state: UnderWay) -> None:
+        self._part = state.part("spent")
+        self.before: dict[str, float] = self._part.load() or {}
+        self._began = self._clocks()
+
+    @staticmethod
+    def _clocks() -> dict[str, float]:
+        return {"seconds": time.perf_counter(), "cpu_seconds": time.process_time()}
+
+    def note(self) -> None:
+        """Note that a stretch of the trial ends here."""
+        now = self._clocks()
+        self._part.save({name: self.before.get(name, 0.0) + now[name] - self._began[name] for name in now}, now=True)
 
 
 _now: ContextVar[UnderWay | None] = ContextVar("under_way", default=None)

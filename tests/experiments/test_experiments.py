@@ -168,10 +168,11 @@ def test_a_run_stores_every_trial_with_its_provenance(tmp_path):
         expected = walk(**record["params"], seed=record["seed"], device="cpu", dtype=torch.float64)
         assert record["values"]["path"] == expected["path"].tolist()
         origin = record["provenance"]
-        assert " ".join(origin) == "version commit torch device device_name dtype threads seconds date"
+        assert " ".join(origin) == "version commit torch device device_name dtype threads seconds cpu_seconds date"
         assert origin["torch"] == torch.__version__ and origin["commit"] == checkout()[0]
         assert (origin["device"], origin["device_name"]) == ("cpu", device_name("cpu"))
         assert origin["dtype"] == "float64" and origin["threads"] == torch.get_num_threads()
+        assert 0 <= origin["cpu_seconds"] < 10
         assert 0 <= origin["seconds"] < 10 and re.fullmatch(r"20\d\d-\d\d-\d\dT[\d:]{8}\+00:00", origin["date"])
 
 

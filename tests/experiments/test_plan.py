@@ -115,6 +115,14 @@ def test_the_fastest_seed_of_a_setting_counts_and_other_devices_are_kept_apart(t
     assert list(found) == [PROCESSOR, "GPU"]
 
 
+@pytest.mark.parametrize(("threads", "kind", "counts"), [(1, "cpu", 1.0), (2, "cpu", 3.0), (1, "cuda", 3.0)])
+def test_what_else_one_core_had_to_do_does_not_count_where_that_is_stored(tmp_path, threads, kind, counts):
+    record = json.loads(line(PRODUCT, PRODUCT.trials("laptop")[0], 3.0))
+    record["provenance"] |= {"cpu_seconds": 1.0, "threads": threads, "device": kind}
+    (tmp_path / "toy.product.laptop.jsonl").write_text(json.dumps(record) + "\n")
+    assert estimates(PRODUCT, PROCESSOR, "laptop", tmp_path)["seconds"].tolist() == [counts]
+
+
 def test_a_stored_duration_corrects_the_plan_of_its_device_alone(tmp_path):
     def hours(device):
         return plan([PRODUCT], device=device, results=tmp_path)["hours"].sum()
@@ -158,6 +166,8 @@ def test_what_is_spent_of_the_cost_at_most_shrinks_the_hours_and_not_the_most(tm
     (tmp_path / "lazy.figure_4_left.laptop.jsonl").write_text("".join(lines))
     table = plan([left], device=PROCESSOR, results=tmp_path)
     assert table["hours"][0] < 0.3 * table["at_most"][0]
+    assert table["hours_by"].tolist() == ["measured"]
+    assert plan([PRODUCT], results=tmp_path)["hours_by"].tolist() == ["counted"]
 
 
 def test_an_experiment_that_can_use_no_accelerator_is_planned_on_the_processor(tmp_path):

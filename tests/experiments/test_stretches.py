@@ -46,7 +46,7 @@ def workers(started, monkeypatch):
     return inside(started, monkeypatch)
 
 
-LIMIT = 3.0
+LIMIT = 1.5
 """Seconds in which workers that have started do a few epochs, however busy the machine."""
 
 
@@ -166,25 +166,50 @@ def test_a_trial_longer_than_the_limit_is_stopped_to_the_second_and_goes_on(requ
     assert not list((kept_folder() / "under_way").glob("*.pt"))
 
 
+def test_the_time_of_all_stretches_is_stored(tmp_path):
+    """Without it a trial that was taken up would seem to be a short one."""
+    while go(tmp_path, time_limit=0.3 / 60).left:
+        pass
+    table = load("toy.epochs", results=tmp_path / "results")
+    assert len(begun(tmp_path)) > 1
+    assert table.run_seconds[0] > 12 * 0.05
+    assert table.run_cpu_seconds[0] < table.run_seconds[0]
+
+
+def elsewhere(folder, patch):
+    """Carry what is put away to another place, as to another machine."""
+    shutil.copytree(folder / "kept", folder / "carried")
+    shutil.rmtree(folder / "kept")
+    patch.setenv("ADVNB_KEPT", str(folder / "carried"))
+
+
 def test_workers_in_one_long_call_are_killed_and_their_trials_go_on_elsewhere(workers, monkeypatch):
-    """Both kinds of state, ``UnderWay`` and a checkpoint: an epoch at most is lost."""
-    held, log = long_trials.hold(), workers / "log"
+    """An epoch at most is lost."""
+    log, results = workers / "log", workers / "killed"
     log.unlink(missing_ok=True)
+    held = long_trials.hold()
     start = time.monotonic()
-    outcome = go(workers, long_trials.BOTH, jobs=2, time_limit=LIMIT / 60)
+    outcome = go(workers, seeds=2, jobs=2, time_limit=LIMIT / 60, results=results)
     assert time.monotonic() - start < LIMIT + GRACE + 1.5
     assert (outcome.stored, outcome.failed, outcome.left) == (0, 0, 2)
-    before = did(workers)
-    assert sorted(before) == [(str(seed), str(epoch)) for seed in (0, 1) for epoch in range(1, long_trials.HELD + 2)]
+    assert sorted(did(workers)) == [(str(k), str(n)) for k in range(2) for n in range(1, long_trials.HELD + 2)]
     held.unlink()
-    shutil.copytree(workers / "kept", workers / "carried")
-    shutil.rmtree(workers / "kept")
-    monkeypatch.setenv("ADVNB_KEPT", str(workers / "carried"))
-    assert go(workers, long_trials.BOTH).stored == 2
-    twice = [one for one in set(did(workers)) if did(workers).count(one) > 1]
-    assert sorted(twice) == [(str(seed), str(long_trials.HELD + 1)) for seed in (0, 1)]
-    after, whole_trials = load("toy.both", results=workers / "results"), live(long_trials.BOTH)
-    assert str(after.end.tolist()) == str(whole_trials.end.tolist())
+    elsewhere(workers, monkeypatch)
+    assert go(workers, seeds=2, results=results).stored == 2
+    twice = {one for one in did(workers) if did(workers).count(one) > 1}
+    assert twice == {(str(seed), str(long_trials.HELD + 1)) for seed in range(2)}
+    assert load("toy.epochs", results=results).total.tolist() == [whole(seed) for seed in range(2)]
+
+
+def test_a_trial_with_a_checkpoint_goes_on_elsewhere(tmp_path, monkeypatch):
+    weights = long_trials.trained(rounds=8, seconds=0.0, seed=0, device="cpu")["weights"]
+    (tmp_path / "log").unlink()
+    assert go(tmp_path, long_trials.TRAINED, time_limit=0.5 / 60).left == 1
+    elsewhere(tmp_path, monkeypatch)
+    assert go(tmp_path, long_trials.TRAINED).stored == 1
+    assert 8 <= len(did(tmp_path)) <= 8 + 1
+    assert load("toy.trained", results=tmp_path / "results").weights[0].tolist() == weights
+    assert not list((kept_folder() / "under_way").glob("*.pt"))
 
 
 def test_a_process_in_the_middle_of_one_long_call_is_left(monkeypatch, capsys):
@@ -240,7 +265,7 @@ def test_another_code_does_not_take_the_state_up(tmp_path, monkeypatch):
     from advnb.experiments import stretches
 
     go(tmp_path, time_limit=0.3 / 60)
-    assert len(list((kept_folder() / "under_way").glob("*.pt"))) == 1
+    assert len(list((kept_folder() / "under_way").glob("*.spent.pt"))) == 1
     monkeypatch.setattr(stretches, "_code", lambda module: "other")
     go(tmp_path, time_limit=0.3 / 60)
     assert begun(tmp_path) == [0, 0]

@@ -137,7 +137,7 @@ def circle_points(problem: Problem, *, samples: int = 2048) -> CirclePoints:
     """
     if problem.d != 2 or problem.W.ndim != 2:
         raise ValueError(f"problem must be one net with d = 2; got W of shape {tuple(problem.W.shape)}")
-    grid = _grid(problem, checks.count("samples", samples, minimum=16))
+    grid = sweep(problem, checks.count("samples", samples, minimum=16))
     turns = _zeros(lambda t: f_bend(problem, t), grid)
     extrema = _zeros(lambda t: f_slope(problem, t), torch.cat((grid, turns)).sort().values)
     if len(extrema) == 0:
@@ -155,7 +155,7 @@ def count_minima(problem: Problem) -> int:
     return circle_points(problem).minima
 
 
-def _grid(problem: Problem, samples: int) -> Tensor:
+def sweep(problem: Problem, samples: int) -> Tensor:
     """Angles in [0, 2 pi): a uniform sweep, and points through the bend of each unit that the sweep would miss."""
     uniform = torch.arange(samples, dtype=torch.float64) * (2 * math.pi / samples)
     reach = problem.eps * problem.W.norm(dim=-1)

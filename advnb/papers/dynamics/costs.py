@@ -15,13 +15,16 @@ import torch
 from torch import Tensor
 
 from advnb.experiments.cost import Cost, Pass, counted
+from advnb.papers.dynamics.circle import ROWS as ROWS_AT_ONCE
+from advnb.papers.dynamics.circle import f_bend, f_slope, sweep
 from advnb.papers.dynamics.problem import Problem, draw
 
 ROWS = 64
 """Points at which passes are counted; flops and numbers grow with them, calls do not."""
 
-SAMPLES, BENDS, HALVINGS = 2048, 36, 60
-"""``circle.circle_points``: the sweep, the points through a unit's bend at most, and the bisection's rounds."""
+SAMPLES, BENDS, HALVINGS, FEW = 2048, 36, 60, 16
+"""``circle.circle_points``: the sweep, the points through a unit's bend at most, the bisection's rounds, and about how
+many places it looks for where no unit bends."""
 
 BLOCK = 250
 """Steps that ``run_until_stationary`` takes before it looks."""
@@ -30,13 +33,16 @@ Given = Mapping[str, Any]
 Values = Mapping[str, Any] | None
 
 
+def _without_memory(d: int, m: int) -> Problem:
+    problem = Problem(torch.zeros(m, d), torch.zeros(m), torch.zeros(d), torch.zeros(()), 1.0)
+    return problem.having(**{name: getattr(problem, name).to("meta") for name in ("W", "a", "x", "y")})
+
+
 @lru_cache(maxsize=512)
 def point(d: int, m: int, what: str = "value_and_gradient") -> Pass:
     """Return the pass over points of the softplus network that ``what``, a method of ``Problem``, makes."""
-    problem = Problem(torch.zeros(m, d), torch.zeros(m), torch.zeros(d), torch.zeros(()), 1.0)
-    problem = problem.having(**{name: getattr(problem, name).to("meta") for name in ("W", "a", "x", "y")})
     delta = torch.empty(ROWS, d, device="meta")
-    method: Callable[[Tensor], Any] = getattr(problem, what)
+    method: Callable[[Tensor], Any] = getattr(_without_memory(d, m), what)
     cost = counted(lambda: method(delta))
     return Pass(cost.flops / ROWS, cost.numbers / ROWS, cost.calls, 1)
 
@@ -44,35 +50,63 @@ def point(d: int, m: int, what: str = "value_and_gradient") -> Pass:
 # -- the circle
 
 
-def _circle(m: int) -> Cost:
-    """Return ``circle_points``: two sweeps over at most 2,048 points and 36 a unit, and bisections of few of them."""
-    points = SAMPLES + BENDS * m
-    halved = HALVINGS * 3 * point(2, m, "f_gradient").over(ROWS)
-    return point(2, m, "f_hessian").over(points, points / 4096) + point(2, m, "f_gradient").over(points, 1) + halved
+@lru_cache(maxsize=512)
+def _along(m: int, what: Callable[[Problem, Tensor], Tensor]) -> Pass:
+    """Return the pass over angles that ``circle.f_slope`` or ``circle.f_bend`` makes."""
+    theta = torch.empty(ROWS, dtype=torch.float64, device="meta")
+    cost = counted(lambda: what(_without_memory(2, m), theta))
+    return Pass(cost.flops / ROWS, cost.numbers / ROWS, cost.calls, 1)
+
+
+@lru_cache(maxsize=4096)
+def _bends(m: int, eps: float, scale: float, inside: bool) -> int:
+    """Return how many units of the first network bend between two points of the sweep."""
+    problem = draw(2, m, eps, seed=0, scale=scale, inside=inside)
+    return (len(sweep(problem, SAMPLES)) - SAMPLES) // BENDS
+
+
+def _circle(m: int, eps: float, scale: float, inside: bool = True) -> Cost:
+    """Return ``circle_points``: two sweeps over 2,048 points and 36 a unit that bends between them, and bisections.
+
+    f_theta turns where the bends of neighbours differ in sign, which half of them do, and in few places of the sweep.
+    """
+    bends = _bends(m, eps, scale, inside)
+    points, turns = SAMPLES + BENDS * bends, FEW + bends / 2
+    bend, slope = _along(m, f_bend), _along(m, f_slope)
+    swept = bend.over(points, math.ceil(points / ROWS_AT_ONCE)) + slope.over(
+        points + turns, math.ceil(points / ROWS_AT_ONCE)
+    )
+    return swept + HALVINGS * (bend.over(turns) + slope.over(FEW))
+
+
+def _panel(given: Given) -> Cost:
+    return _circle(given["m"], given["ratio"] * given["scale"], given["scale"])
 
 
 def landscape(given: Given, values: Values) -> Cost:
     """Return the cost of a panel of Figures 1, 4 and 5."""
-    return _circle(given["m"])
+    return _panel(given)
 
 
 def circle_escape(given: Given, values: Values) -> Cost:
     """Return the cost of a trajectory of Figure 1: 10,000 points, ten step sizes, two long descents."""
     one = point(2, given["m"])
     steps = 10 * given["steps"] + 2 * 300
-    return _circle(given["m"]) + one.over(30_000, 3) + one.over(steps, steps)
+    return _panel(given) + one.over(30_000, 3) + one.over(steps, steps)
 
 
 def near_maxima(given: Given, values: Values) -> Cost:
     """Return the cost of descents from near the maxima (taken as m of them): two of 300 steps, all at once."""
     one = point(2, given["m"])
-    return _circle(given["m"]) + one.over(1000) + one.over(600 * 4 * given["m"], 600)
+    return _panel(given) + one.over(1000) + one.over(600 * 4 * given["m"], 600)
 
 
 def count_against_eps(given: Given, values: Values) -> Cost:
     """Return the cost of Theorem 5.1 at d = 2: the count and its proof at each radius, and the certified radii."""
-    m = given["m"]
-    return given["points"] * (2 * _circle(m)) + point(2, m, "f_hessian").over(40_000, 400)
+    m, scale = given["m"], given["scale"]
+    radii = torch.logspace(given["low"], given["high"], given["points"], dtype=torch.float64).tolist()
+    counts = sum((2 * _circle(m, eps, scale, inside=False) for eps in radii), Cost())
+    return counts + point(2, m, "f_hessian").over(40_000, 400)
 
 
 def count_on_sphere(given: Given, values: Values) -> Cost:
