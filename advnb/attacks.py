@@ -286,16 +286,22 @@ def pgd(
         Insist on attacking a model in train mode (its buffers are restored afterwards).
     """
     objective = losses.resolve(loss)
-    gradients.check_problem(model, x, y, ball, objective, allow_train_mode)
+    gradients.check_problem(model, x, y, ball, objective, checks.flag("allow_train_mode", allow_train_mode))
     checks.choice("direction", direction, ("steepest", "gradient"))
-    if isinstance(trace, str):
+    checks.flag("random_start", random_start)
+    if not isinstance(trace, bool):
         checks.choice("trace", trace, ("x", "before", "steps"))
+    if gap is not None and not callable(gap):
+        raise TypeError(f"gap must be a function (grad, x_k, x, start) -> (n,) or None; got {gap!r}")
+    checks.optional("autocast", autocast, torch.dtype, "a dtype of torch")
     if fosc_below is not None:
         least = float("-inf") if gap else 0
         fosc_below = checks.number("fosc_below", fosc_below, lambda v: v >= least, f"be at least {least}")
     if step_size is None:
         step_size = ball.eps / 4
-    elif not callable(step_size):
+    elif callable(step_size):
+        step_size = partial(_scheduled, step_size)
+    else:
         step_size = checks.positive("step_size", step_size)
     if start is None:
         start = ball.sample(x, generator=generator) if random_start else x
@@ -339,7 +345,7 @@ def cw(
     The loss is min(max_{j != y} z_j - z_y, kappa): with the default ``kappa=0`` an example rests, with a zero
     gradient, as soon as it is misclassified; ``kappa=float("inf")`` keeps pushing. Other arguments as in :func:`pgd`.
     """
-    checks.number("kappa", kappa, lambda v: v >= 0, "be at least 0")
+    kappa = checks.number("kappa", kappa, lambda v: v >= 0, "be at least 0")
     if "loss" in options:
         raise TypeError("cw has its own loss, the margin; use pgd(..., loss=...) for another")
     objective = Loss("margin", partial(losses.margin, kappa=kappa), "classes")
@@ -347,6 +353,11 @@ def cw(
         # An example that starts out misclassified has a zero gradient by design.
         warnings.simplefilter("ignore", ZeroGradientWarning)
         return pgd(model, x, y, ball, steps=steps, loss=objective, **options)
+
+
+def _scheduled(step_size: Callable[[int], float], k: int) -> float:
+    """Return the size of step k; raises if it is no finite number of at least 0."""
+    return checks.number(f"step_size({k})", step_size(k), lambda v: 0 <= v < float("inf"), "be finite and at least 0")
 
 
 def _at_hand(dtype: torch.dtype | None, kind: str) -> torch.dtype | None:

@@ -79,6 +79,7 @@ class Ball(ABC):
         Raises if ``x`` is not a batch of finite floating-point examples inside the box.
         """
         self.check_examples(x)
+        checks.optional("generator", generator, torch.Generator, "a torch.Generator")
         return self.project((x + self._draw(x, generator)).to(x.dtype), x)
 
     def support(self, grad: Tensor, x: Tensor) -> Tensor:

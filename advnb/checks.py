@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 
 __all__ = [
-    "Box", "Later", "NotFinite", "alike", "box", "choice", "class_labels", "columns", "count", "eval_mode", "images",
-    "look", "number", "outside", "per_example", "positive", "real_targets", "with_data",
+    "Box", "Later", "NotFinite", "alike", "box", "choice", "class_labels", "columns", "count", "eval_mode", "flag",
+    "images", "look", "number", "optional", "outside", "per_example", "positive", "real_targets", "with_data",
 ]  # fmt: skip
 
 Box = tuple[float, float]
@@ -140,6 +140,19 @@ def count(name: str, value: int, *, minimum: int = 1) -> int:
     if value < minimum:
         raise ValueError(f"{name} must be at least {minimum}; got {value!r}")
     return int(value)
+
+
+def flag(name: str, value: bool) -> bool:
+    """Return ``value``; raised if it is neither True nor False."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False; got {value!r}")
+    return value
+
+
+def optional(name: str, value: object, kinds: type | tuple[type, ...], allowed: str) -> None:
+    """Raised if ``value`` is neither None nor of one of ``kinds``: "it must be", then ``allowed``."""
+    if value is not None and not isinstance(value, kinds):
+        raise TypeError(f"{name} must be {allowed} or None; got {value!r}")
 
 
 def box(value: Box | None) -> Box | None:

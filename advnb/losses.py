@@ -106,6 +106,8 @@ def resolve(loss: AnyLoss) -> Loss:
 def values(loss: Loss, output: Tensor, y: Tensor) -> Tensor:
     """Evaluate ``loss`` per example; raises if it comes back reduced (any shape but (n,))."""
     result = loss.values(output, y)
+    if not isinstance(result, Tensor):
+        raise TypeError(f"loss must return a torch.Tensor; {loss.name!r} returned {result!r}")
     if result.shape != (len(y),):
         raise ValueError(
             f"loss must return one value an example, shape ({len(y)},); {loss.name!r} returned "

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from advnb.book import ledger
+from advnb.data import sources
 from advnb.data.sources import parse_idx
 from advnb.experiments.store import ResultsError, ResultsFile, Writer
 from advnb.training import CheckpointError, Unsecured, fit
-from fuzz.outcomes import attempt, budget
+from fuzz.outcomes import ROOT, attempt, budget
 
 PROVENANCE = {"seconds": 0.1, "device_name": "a CPU"}
 EXAMPLES = 60
@@ -180,6 +184,67 @@ def test_a_damaged_file_of_images(tally):
     damages(DAMAGE, EXAMPLES, check, content, "file of images (IDX)", tally)
     for head in (b"", b"\x00", b"\x00\x00\x08\xff", b"\x00\x00\x08\x03" + b"\xff" * 12, b"\x00\x00\x08\x00"):
         check(head)
+
+
+def test_a_damaged_download(tmp_path: Path, monkeypatch, tally):
+    """What is read is the published bytes, whatever else changed in the gzip file around them."""
+    inside = bytes(range(256)) * 3
+    packed = gzip.compress(inside, mtime=0)
+    file = sources.Published("images", len(inside), sha256(inside).hexdigest(), sha256(packed).hexdigest())
+    monkeypatch.setenv(sources.ENVIRONMENT, str(tmp_path))
+    path = tmp_path / "images.gz"
+
+    def check(damaged: bytes) -> tuple[BaseException | None, str]:
+        path.write_bytes(damaged)
+        found, error = attempt(lambda: sources._contents(file, (), False), [path.name], (sources.DataError,))
+        assert path.read_bytes() == damaged and (error is not None or found == inside)
+        return error, "the published bytes"
+
+    damages(DAMAGE, EXAMPLES, check, packed, "downloaded file (gzip)", tally)
+
+
+def test_damaged_records_of_cifar10(tmp_path: Path, monkeypatch, tally):
+    """The records come back as they were published, in one order, or the half is refused."""
+    r = random.Random(0)
+    records = [bytes([k]) + r.randbytes(sources.RECORD - 1) for k in range(3)]
+    digests = sorted(sha256(record).digest() for record in records)
+    monkeypatch.setattr(sources, "RECORDS", len(records))
+    monkeypatch.setattr(sources, "FINGERPRINT", {"test": sha256(b"".join(digests)).hexdigest()})
+    monkeypatch.setenv(sources.ENVIRONMENT, str(tmp_path))
+    path = tmp_path / sources.CIFAR10_FOLDER / "test_batch.bin"
+    path.parent.mkdir()
+
+    def turned(content: bytes, r: random.Random) -> bytes:
+        k = sources.RECORD * r.randrange(3)
+        return content[k:] + content[:k]
+
+    def check(damaged: bytes) -> tuple[BaseException | None, str]:
+        path.write_bytes(damaged)
+        found, error = attempt(lambda: sources.read_cifar10("test"), [path.parent.name], (sources.DataError,))
+        assert path.read_bytes() == damaged
+        if error is None:
+            images, labels = found
+            rows = {bytes([y]) + x.tobytes() for x, y in zip(images, labels, strict=True)}
+            assert rows == set(records)
+        return error, "the published records"
+
+    choices = {**DAMAGE, "records in another order": turned}
+    damages(choices, EXAMPLES // 2, check, b"".join(records), "images of CIFAR-10", tally)
+
+
+def test_a_damaged_file_of_the_ledger(tmp_path: Path, tally):
+    """A row of the ledger is read as it stands or the file is named."""
+    original = min((ROOT / "book" / "results" / "claims").glob("*.json"), key=lambda file: file.stat().st_size)
+    path = tmp_path / "claims" / original.name
+    path.parent.mkdir()
+
+    def check(damaged: bytes) -> tuple[BaseException | None, str]:
+        path.write_bytes(damaged)
+        rows, error = attempt(lambda: ledger._stored(path), [path.name], (ResultsError,))
+        assert path.read_bytes() == damaged and (error is not None or rows == json.loads(damaged))
+        return error, "read as what its bytes say"
+
+    damages(DAMAGE, EXAMPLES, check, original.read_bytes(), "file of the ledger", tally)
 
 
 @pytest.mark.parametrize(
