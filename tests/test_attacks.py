@@ -13,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from torch import nn
 
-from advnb import attacks, gradients, losses
+from advnb import attacks, checks, gradients, losses
 from advnb.attacks import PrecisionWarning, ZeroGradientWarning, ascend, cw, fgsm, pgd
 from advnb.balls import L2, Linf
 from advnb.criterion import fosc
@@ -158,6 +158,43 @@ def test_examples_rest_at_the_first_iterate_below_the_fosc_threshold(trained, di
     torch.testing.assert_close(trace.fosc[-1], full.fosc[first, torch.arange(60)])
 
 
+def test_a_step_is_a_quarter_of_eps_by_default():
+    model, x, y = small_net(4, 3, 0), torch.rand(3, 4), torch.tensor([0, 1, 2])
+    for ball in (Linf(0.2), L2(0.3)):
+        x_adv = pgd(model, x, y, ball, steps=2, random_start=False)
+        assert torch.equal(x_adv, pgd(model, x, y, ball, steps=2, random_start=False, step_size=ball.eps / 4))
+
+
+def test_a_trace_of_the_steps_alone_holds_no_numbers():
+    model, x, y = small_net(4, 3, 0), torch.rand(3, 4), torch.tensor([0, 1, 2])
+    options = {"start": Linf(0.2).sample(x), "steps": 9, "fosc_below": 0.1}
+    x_adv, trace = pgd(model, x, y, Linf(0.2), trace="steps", **options)
+    expected, full = pgd(model, x, y, Linf(0.2), trace=True, **options)
+    assert torch.equal(x_adv, expected) and torch.equal(trace.steps, full.steps)
+    assert trace.loss.shape == trace.fosc.shape == (0, 3) and trace.x is None
+
+
+@pytest.mark.parametrize("when", [0, 1, 2])
+def test_a_gradient_that_is_not_finite_at_any_step_is_told_at_the_end(when):
+    x, calls = torch.full((3, 2), 0.5), []
+
+    def gradient(z, rows):
+        calls.append(1)
+        grad = torch.ones_like(z)
+        grad[1] = torch.nan if len(calls) == when + 1 else 1.0
+        return z.sum(1), grad
+
+    with pytest.raises(checks.NotFinite, match="NaN or infinite for 1 of 3 examples"):
+        ascend(gradient, x, Linf(0.1), start=x, steps=3, step_size=0.01)
+
+
+def test_examples_without_a_gradient_are_counted():
+    x = torch.full((3, 2), 0.5)
+    flat = torch.tensor([[0.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+    with pytest.warns(ZeroGradientWarning, match="exactly zero at the start for 2 of 3 examples"):
+        ascend(lambda z, rows: (z.sum(1), flat), x, Linf(0.1), start=x, steps=1, step_size=0.01)
+
+
 def test_a_step_schedule_is_called_with_k():
     seen = []
 
@@ -196,6 +233,14 @@ def test_ascend_takes_any_gradient_and_follows_raw_steps():
     x_adv, trace = ascend(gradient, x, L2(1.0), start=x, steps=5, step_size=0.25, direction="gradient", trace=True)
     torch.testing.assert_close(x_adv, centre * (1 - 0.5**5))
     torch.testing.assert_close(trace.loss[:, 0], -0.25 * 0.25 ** torch.arange(6, dtype=torch.float64))
+
+
+def test_pgd_follows_raw_gradients_on_request(linear):
+    """Of a linear loss the gradient is its weight: three steps of 0.01 go 0.03 times as far, whatever its length."""
+    x, weight = torch.full((2, 1, 2, 2), 0.5), (linear[1].weight[2] - linear[1].weight[1]).view(1, 1, 2, 2)
+    options = {"steps": 3, "step_size": 0.01, "random_start": False, "loss": lambda z, t: z[:, 2] - z[:, 1]}
+    x_adv = pgd(linear, x, torch.tensor([0, 1]), L2(0.5), direction="gradient", **options)
+    torch.testing.assert_close(x_adv, (x + 0.03 * weight).detach())
 
 
 def test_cw_rests_once_fooled_and_keeps_pushing_with_infinite_kappa(trained, digits):
@@ -293,6 +338,25 @@ def test_bfloat16_is_used_only_where_the_processor_has_it(trained, digits, monke
     full, full_trace = pgd(trained, x, y, Linf(0.1), random_start=False, trace=True)
     assert torch.equal(x_adv, full) == torch.equal(trace.loss, full_trace.loss) == (not native)
     torch.testing.assert_close(trace.fosc.mean(1), full_trace.fosc.mean(1), rtol=0.1, atol=0.02)
+
+
+def test_what_has_no_bfloat16_is_named(monkeypatch):
+    monkeypatch.setattr(attacks, "_has_bfloat16", lambda kind: kind != "cpu")
+    said = "this cpu computes in bfloat16 only step by step, many times slower: the attack runs without autocast"
+    with pytest.warns(PrecisionWarning, match=f"^{said}$"):
+        fgsm(small_net(4, 3, 0), torch.rand(2, 4), torch.tensor([0, 1]), Linf(0.1), autocast=torch.bfloat16)
+
+
+@pytest.mark.parametrize("around", [False, True])
+def test_every_forward_pass_is_in_the_precision_that_was_asked_for(monkeypatch, around):
+    """Whatever the caller has switched on around the attack: one look at the outputs, and a pass a step."""
+    monkeypatch.setattr(attacks, "_has_bfloat16", lambda kind: True)
+    model, x, y, seen = small_net(4, 3, 0), torch.rand(2, 4), torch.tensor([0, 1]), []
+    model.register_forward_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
+    for wanted in (None, torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=around):
+            pgd(model, x, y, Linf(0.1), steps=2, autocast=wanted)
+    assert seen == 3 * [False] + 3 * [True]
 
 
 @pytest.mark.parametrize("attack", [pgd, fgsm, cw])
@@ -413,6 +477,9 @@ def test_a_network_that_knows_its_gradient_along_a_path_is_asked_for_it():
     assert tiles == [1, 4] and len(points) == 6
     torch.testing.assert_close(pgd(Knows().eval(), x, y, Linf(0.1), fold=False, **common), x_adv)
     assert len(tiles) == 2
+    points.clear()
+    pgd(Knows().eval(), x, y, Linf(0.1), fosc_below=0.0, chunk=2, **common)
+    assert [len(z) for z in points] == 3 * [2] + 3 * [2] + 3 * [1]
 
 
 def test_cw_is_that_of_the_paper_by_default():
