@@ -447,14 +447,28 @@ def test_an_example_at_rest_repeats_its_last_row_of_the_trace(monkeypatch, train
             assert (table[k:, i] == table[k, i]).all()
 
 
-def test_a_gap_may_be_of_another_precision():
+def test_a_gap_stands_in_for_fosc_in_any_precision():
+    """It hears where the examples began; at the threshold itself an example rests."""
     model, x, y = small_net(4, 3, 0), torch.rand(6, 4), torch.arange(6) % 3
+    first = Linf(0.1).sample(x)
 
     def gap(grad, point, x, start):
-        return torch.arange(len(x), dtype=torch.float64) - 2.5
+        assert all((row == first).all(1).any() for row in start)
+        return torch.arange(len(x), dtype=torch.float64) - 2
 
-    _, trace = pgd(model, x, y, Linf(0.1), steps=3, gap=gap, fosc_below=0, trace=True)
+    _, trace = pgd(model, x, y, Linf(0.1), start=first, steps=3, gap=gap, fosc_below=0, trace=True)
     assert trace.fosc.dtype == torch.float32 and trace.steps.tolist() == [1, 1, 1, 2, 2, 2]
+    with pytest.raises(ValueError, match=r"^the result of gap must have the shape of the loss, \(6,\); got \(6, 4\)"):
+        pgd(model, x, y, Linf(0.1), gap=lambda grad, *_: grad, trace=True)
+
+
+def test_a_trace_is_in_single_precision_at_least():
+    x, y = torch.rand(3, 4).bfloat16(), torch.tensor([0, 1, 2])
+    model = small_net(4, 3, 0, torch.bfloat16)
+    x_adv, trace = pgd(model, x, y, Linf(0.25), steps=2, random_start=False, trace="x")
+    assert x_adv.dtype == trace.x.dtype == torch.bfloat16
+    assert trace.loss.dtype == trace.fosc.dtype == torch.float32
+    torch.testing.assert_close(trace.loss[0], losses.cross_entropy(model(x).float(), y).detach(), rtol=1e-6, atol=0)
 
 
 def test_a_network_that_knows_its_gradient_along_a_path_is_asked_for_it():
