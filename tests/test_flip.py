@@ -205,11 +205,36 @@ class TestSolvedByHand:
         result = minimal_flip(net, torch.tensor([[3.0], [-1.0]], dtype=torch.float64))
         assert result.norm.tolist() == pytest.approx([2.0, 2.0], abs=1e-12)
 
+    def test_where_f_is_exactly_one(self):
+        # 2 f(t) = relu(t - 1) + relu(1 - t), beside two units that are off.
+        net = network([[1.0], [-1.0], [0.0], [0.0]], 4 * [1.0], [-1.0, 1.0, -1.0, -1.0])
+        x = torch.tensor([[3.0], [-1.0]], dtype=torch.float64)
+        assert net(x).tolist() == [1.0, 1.0]
+        assert minimal_flip(net, x).norm.tolist() == pytest.approx([2.0, 2.0], abs=1e-12)
+
     def test_a_valley_that_stays_above_zero_never_flips(self):
         net = network([[1.0], [-1.0]], [1.0, 1.0], [-1.0, 1.0], top_bias=1e-9)
         result = minimal_flip(net, torch.tensor([[3.0], [-1.0]], dtype=torch.float64))
         assert result.eta.tolist() == [INF, INF]
         assert result.norm.tolist() == [INF, INF]
+
+    def test_a_valley_above_the_rounding_of_a_wide_network_never_flips(self):
+        # The same valley beside 998 units that are off: f is rounded by some 1e-17, and its floor is 1e-13.
+        off = 998
+        net = network([[1.0], [-1.0]] + off * [[0.0]], (2 + off) * [1.0], [-1.0, 1.0] + off * [-1.0], top_bias=1e-13)
+        assert minimal_flip(net, torch.tensor([[3.0], [-1.0]], dtype=torch.float64)).eta.tolist() == [INF, INF]
+
+    def test_units_that_never_move_leave_the_zeros_where_they_are(self):
+        # The three zeros from above, and a fourth unit that is 0, or 1, everywhere; then a valley that never ends.
+        for constant in (0.0, 1.0):
+            bias, top = [10.0, -4.0, -8.0, constant], (11 - constant) / 2
+            net = network([[1.0], [2.0], [2.0], [0.0]], [-1.0, 1.0, -1.0, 1.0], bias, top_bias=top)
+            result = minimal_flip(net, torch.tensor([[0.0], [3.5], [6.0]], dtype=torch.float64))
+            assert result.norm.tolist() == pytest.approx([1.0, 0.5, 1.0], abs=1e-12)
+            for sign in (1.0, -1.0):
+                net = network([[1.0], [-1.0], [0.0]], 3 * [sign], [-1.0, 1.0, constant], top_bias=sign * 1e-9)
+                result = minimal_flip(net, torch.tensor([[3.0], [-1.0]], dtype=torch.float64))
+                assert result.eta.tolist() == [INF, INF]
 
 
 class TestDegenerateLines:
@@ -280,16 +305,21 @@ def test_images_and_chunks_change_nothing(monkeypatch):
     assert net.weight.grad is None
 
 
-def test_the_cone():
-    """Scaling all weights of a network without biases scales f and leaves the perturbation as it is."""
+@pytest.mark.parametrize("power", [3, 30, -30])
+def test_the_cone(power):
+    """Scaling all weights and biases scales f and leaves the perturbation as it is: bit for bit, by a power of two."""
+    scale, problems = 2.0**power, [*small_nets(20)]
     net, generator = random_net(3, 10, 50, bias=False)
-    x = torch.randn((30, 10), generator=generator, dtype=torch.float64)
-    before = minimal_flip(net, x)
-    with torch.no_grad():
-        net.weight.mul_(8.0)
-    after = minimal_flip(net, x)
-    torch.testing.assert_close(after.norm, before.norm)
-    torch.testing.assert_close(after.eta, before.eta / 8)
+    problems.append((net, torch.randn((30, 10), generator=generator, dtype=torch.float64)))
+    for net, x in problems:
+        before = minimal_flip(net, x)
+        with torch.no_grad():
+            for part in (net.weight, net.hidden_bias, net.top_bias):
+                if part is not None:
+                    part.mul_(scale)
+        after = minimal_flip(net, x)
+        assert torch.equal(after.norm, before.norm)
+        assert torch.equal(after.eta * scale, before.eta)
 
 
 def test_errors():
