@@ -352,11 +352,13 @@ def test_every_forward_pass_is_in_the_precision_that_was_asked_for(monkeypatch, 
     """Whatever the caller has switched on around the attack: one look at the outputs, and a pass a step."""
     monkeypatch.setattr(attacks, "_has_bfloat16", lambda kind: True)
     model, x, y, seen = small_net(4, 3, 0), torch.rand(2, 4), torch.tensor([0, 1]), []
-    model.register_forward_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
-    for wanted in (None, torch.bfloat16):
+    model.register_forward_hook(
+        lambda *_: seen.append(torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None)
+    )
+    for wanted in (None, torch.bfloat16, torch.float16):
         with torch.autocast("cpu", torch.bfloat16, enabled=around):
             pgd(model, x, y, Linf(0.1), steps=2, autocast=wanted)
-    assert seen == 3 * [False] + 3 * [True]
+    assert seen == 3 * [None] + 3 * [torch.bfloat16] + 3 * [torch.float16]
 
 
 @pytest.mark.parametrize("attack", [pgd, fgsm, cw])

@@ -331,13 +331,14 @@ class Watched(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("n", "steps", "fold_it", "expected"),
+    ("n", "steps", "options", "expected"),
     # checked, traced, compared; or checked and a gradient a step; from 256 gradients of one example on
-    [(64, 10, True, 3), (64, 10, False, 11), (8, 10, True, 11), (32, 8, True, 3), (51, 5, True, 6)],
-)
-def test_a_copy_is_attacked_where_that_pays(n, steps, fold_it, expected):
+    [(64, 10, {}, 3), (64, 10, {"fold": True}, 3), (64, 10, {"fold": False}, 11), (8, 10, {}, 11), (32, 8, {}, 3),
+     (51, 5, {}, 6)],
+)  # fmt: skip
+def test_a_copy_is_attacked_where_that_pays(n, steps, options, expected):
     calls, y = [], torch.zeros(n, dtype=torch.int64)
-    pgd(Watched(calls), torch.rand(n, 1, 8, 8), y, Linf(0.1), steps=steps, fold=fold_it)
+    pgd(Watched(calls), torch.rand(n, 1, 8, 8), y, Linf(0.1), steps=steps, **options)
     assert len(calls) == expected
 
 
