@@ -202,6 +202,9 @@ def _plan(
         trials, tflop = table["trials"].sum(), table["tflop"].sum()
         taken = f"{trials} trials, {tflop:.3g} TFLOP; {hours:.3g} hours, at most {most:.3g}"
         print(f"{taken}, on {on} ({known} settings stored)")
+        first = next(one for one in experiments if one.name == rows[0]["experiment"])
+        kind = "cuda" if "cuda" in first.devices and (tflops or where != "cpu") else "cpu"
+        print(f"first: python -m advnb run {first.name} --scale {scale} --device {kind} --time-limit 10")
     return 0
 
 

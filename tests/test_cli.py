@@ -4,12 +4,16 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from toy.sums import WALK
 
-from advnb.__main__ import main
+from advnb.__main__ import _parser, main
+from advnb.experiments import find
 from advnb.experiments import read as results
+
+PAPERS = find()
 
 
 @pytest.fixture(autouse=True)
@@ -249,3 +253,21 @@ import advnb.__main__
     for given, seen in (({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")):
         done = subprocess.run([sys.executable, "-c", watch], env=kept | given, capture_output=True, text=True)
         assert done.stdout.split() == [seen], done.stderr
+
+
+def commands_of_a_full_run():
+    text = (Path(__file__).resolve().parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    section = text.partition("## A full run")[2].partition("\n## ")[0]
+    lines = section.partition("```\n")[2].partition("```")[0].splitlines()
+    return [line.removeprefix("python -m advnb ").split() for line in lines if line.startswith("python -m advnb ")]
+
+
+@pytest.mark.parametrize("words", commands_of_a_full_run(), ids=" ".join)
+def test_the_commands_of_a_full_run_are_commands(words):
+    asked = vars(_parser().parse_args(words))
+    if words[0] == "run":
+        experiment = PAPERS[asked["name"]]
+        seeds = asked["seeds"] and [seed for word in asked["seeds"] for seed in word]
+        assert experiment.trials(asked["scale"], seeds=seeds)
+        assert experiment.device(asked["device"]) == asked["device"]
+        assert asked["time_limit"] == 10

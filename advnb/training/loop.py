@@ -46,6 +46,9 @@ ORDER, NOISE, MODULES = 1, 2, 3
 """What a derived seed is for: the order of an epoch, the noise of a batch, modules that draw globally."""
 
 
+CHANNELS_LAST = ("cuda",)
+"""Kinds of device whose convolutions in bfloat16 read images with their channels last in memory."""
+
 ATTACK = "the attack met a gradient that is NaN or infinite"
 
 
@@ -97,7 +100,8 @@ def fit(
     ----------
     model, data, defence
         ``data`` is a Dataset (its training half), a Split or a pair (x, y): x (n, ...), y (n,) class indices, or real
-        targets for a model with one output. It is kept on the device; a batch is an index.
+        targets for a model with one output. It is kept on the device, a batch is an index; where the attacks compute in
+        bfloat16 on a GPU, images and model are laid out with their channels last.
     epochs, batch, seed
         Passes over the data, examples an update (the last batch may be smaller), and the seed of all randomness.
     lr, momentum, weight_decay, optimizer
@@ -133,6 +137,9 @@ def fit(
     settings.objective.check_targets(split.y, len(split))
     output = gradients.check_model(model.to(place).eval(), split.x, split.y, settings.objective)
     losses.values(settings.objective, output, split.y[: len(output)])  # a reduced loss is refused here
+    if place.type in CHANNELS_LAST and split.x.ndim == 4 and getattr(defence, "autocast", None) == torch.bfloat16:
+        split = Split(split.x.to(memory_format=torch.channels_last), split.y)
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     cuda = [place] if place.type == "cuda" else []
     with torch.random.fork_rng(cuda), processes.join(place) as group:  # the group must outlive the run: it has no name
         history = Run(model, defence, settings, split, group).train(

@@ -1,14 +1,30 @@
 """The plan: what it says of stored runs whose times it was not shown, what it learns from them, and its order."""
 
+import dataclasses
 import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
-from advnb.experiments import Experiment, find, run
+from advnb import __main__ as command
+from advnb.experiments import Experiment, Trial, find, run
 from advnb.experiments.cost import Cost, counted
-from advnb.experiments.plan import PRIOR, Speed, benchmark, estimates, fitted, measured, of_throughput, plan, worth
+from advnb.experiments.plan import (
+    PRIOR,
+    Speed,
+    _seconds,
+    benchmark,
+    estimates,
+    fitted,
+    measured,
+    of_throughput,
+    plan,
+    worth,
+)
+from advnb.experiments.read import results_folder
+from advnb.experiments.store import ResultsFile
 
 EXPERIMENTS = find()
 PROCESSOR = "AMD EPYC"
@@ -63,10 +79,43 @@ def test_the_plan_of_a_large_laptop_run_is_right_within_30_percent(name):
     assert 0.7 < (table["planned"] / table["seconds"]).median() < 1.3
 
 
-def test_the_plan_of_most_large_runs_is_right_within_30_percent_in_sum():
-    sums = {name: estimates(EXPERIMENTS[name], PROCESSOR, "laptop")[["planned", "seconds"]].sum() for name in LARGE}
-    right = [name for name, both in sums.items() if 0.7 < both["planned"] / both["seconds"] < 1.3]
-    assert len(right) >= 0.8 * len(LARGE), sorted(set(LARGE) - set(right))
+MINUTES = 5
+"""From how many minutes of laptop runs on the sum over an experiment is held against its plan."""
+
+STRETCHED = ["lazy.algorithm_1", "lazy.bounds", "lazy.exits", "lazy.figure_4_left_edge", "lazy.figures_5_6"]
+"""Where other work has stretched the stored times of whole settings, up to twentyfold; trials of ``quiet`` stand in."""
+
+QUIET = Path(__file__).with_name("quiet")
+"""Some of their trials once more, with the processor's own clock, which other work does not stretch."""
+
+TAKEN_OVER = ["convergence.figure_1_cifar10", "convergence.figure_1_mnist"]
+"""One setting, whose network the tables' trials may have trained and kept: nothing stored says whether they had."""
+
+
+def learnt_from_half(experiment, results=None):
+    """What the plan says of each half of the settings, learnt from the other half, over what they took, in sum."""
+    records = sorted(measured(experiment, "laptop", results)[PROCESSOR].values(), key=_seconds)
+    costs = [experiment.cost_of(Trial(one["params"], one["seed"]), one["values"]) for one in records]
+    seconds = [_seconds(one) for one in records]
+    planned = 0.0
+    for half in range(2):
+        speed = fitted(costs[half::2], seconds[half::2])
+        planned += sum(speed.seconds(cost) for cost in costs[1 - half :: 2])
+    return planned / sum(seconds)
+
+
+def test_learnt_from_half_of_the_settings_the_sum_of_the_others_is_right_within_30_percent():
+    """For every experiment with minutes of laptop runs; one with a single setting is planned by the prior alone."""
+    ratios = {}
+    for name, experiment in EXPERIMENTS.items():
+        file = ResultsFile(results_folder(None), name, "laptop")
+        if experiment.cost is None or name in TAKEN_OVER or not file.path.exists():
+            continue
+        if sum(record["provenance"]["seconds"] for record in file.read()) > 60 * MINUTES:
+            ratios[name] = learnt_from_half(experiment, QUIET if name in STRETCHED else None)
+    assert len(ratios) > 30
+    assert set(STRETCHED) <= set(ratios)
+    assert {name: ratio for name, ratio in ratios.items() if not 0.7 < ratio < 1.3} == {}
 
 
 def test_the_plan_of_a_run_made_now_is_right_within_30_percent(tmp_path):
@@ -175,3 +224,17 @@ def test_an_experiment_that_can_use_no_accelerator_is_planned_on_the_processor(t
     with_cpu = plan([PRODUCT], device="GPU", prior=fast, cpu=("CPU", slow), results=tmp_path)
     alone = plan([PRODUCT], device="CPU", prior=slow, results=tmp_path)
     assert math.isclose(with_cpu["hours"][0], alone["hours"][0])
+
+
+@pytest.mark.parametrize(("where", "kind"), [("--device cpu", "cpu"), ("--tflops 40", "cuda")])
+def test_the_command_prints_the_table_and_what_to_run_first(tmp_path, monkeypatch, capsys, where, kind):
+    able = dataclasses.replace(PRODUCT, devices=("cpu", "cuda"))
+    monkeypatch.setattr(command, "find", lambda package: {able.name: able})
+    monkeypatch.setattr(command, "_stakes", lambda results: {})
+    assert command.main(["plan", *where.split(), "--results", str(tmp_path)]) == 0
+    head, row, taken, first = capsys.readouterr().out.splitlines()
+    assert {"hours", "hours_by", "at_most", "per_minute"} <= set(head.split())
+    assert row.split()[0] == "toy.product"
+    assert "counted" in row.split()
+    assert taken.startswith("8 trials")
+    assert first == f"first: python -m advnb run toy.product --scale full --device {kind} --time-limit 10"

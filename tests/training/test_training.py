@@ -20,6 +20,7 @@ from advnb import training
 from advnb.attacks import pgd
 from advnb.balls import Linf
 from advnb.data import Split, load
+from advnb.data.augment import CropFlip
 from advnb.evaluation import accuracy
 from advnb.fold import is_folded
 from advnb.models import TwoLayer, digits_cnn
@@ -211,6 +212,38 @@ def test_augmentation_reaches_the_defence_and_is_seeded():
     untouched = sum(tuple(row) in rows for row in seen[0].tolist())
     assert 5 < untouched < 45
     assert torch.equal(seen[0], seen[1])
+
+
+@dataclass
+class Watching(Defence):
+    """Computes in bfloat16, as it says, and notes how the images that it sees lie in memory."""
+
+    autocast: torch.dtype | None = torch.bfloat16
+    last: set[bool] = field(default_factory=set, repr=False)
+
+    def craft(self, model, x, y, **moment):
+        self.last.add(x.is_contiguous(memory_format=torch.channels_last))
+        return x
+
+
+@pytest.mark.parametrize(("kind", "autocast"), [("cpu", torch.bfloat16), ("cpu", None), ("cuda", torch.bfloat16)])
+def test_images_and_model_are_laid_out_for_convolutions_in_bfloat16_where_these_want_it(monkeypatch, kind, autocast):
+    """Asked of the kind of device, which is the CPU here: the layout, and that training is the same."""
+    monkeypatch.setattr(loop, "CHANNELS_LAST", (kind,))
+    generator = torch.Generator().manual_seed(0)
+    data = Split(torch.rand(12, 3, 8, 8, generator=generator), torch.arange(12) % 3)
+    nets, seen = [], []
+    for defence in (Watching(autocast), Watching(None)):
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 3))
+        fit(net, data, defence, epochs=2, batch=4, augment=CropFlip(padding=1))
+        nets.append(net)
+        seen.append((defence.last, net[0].weight.is_contiguous(memory_format=torch.channels_last)))
+    wanted = kind == "cpu" and autocast is not None
+    assert seen == [({wanted}, wanted), ({False}, False)]
+    for a, b in zip(*(net.state_dict().values() for net in nets), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
 
 
 def test_every_example_is_seen_once_an_epoch_in_a_new_order():
