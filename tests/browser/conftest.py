@@ -66,6 +66,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("page", found or none, ids=name_of, indirect=True, scope="module")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests of a page after each other, so that it is opened once: first what looks, then what moves its controls,
+    at last what puts a foreign script into it.
+    """
+    order = {page: number for number, page in enumerate(built_pages())}
+
+    def place(item: pytest.Item) -> tuple[int, bool]:
+        page = item.callspec.params.get("page") if hasattr(item, "callspec") else None
+        return order.get(page, -1), page is not None and item.path.name == "test_policy.py"
+
+    places = [number for number, item in enumerate(items) if Path(__file__).parent in item.path.parents]
+    for number, item in zip(places, sorted((items[number] for number in places), key=place), strict=True):
+        items[number] = item
+
+
 def name_of(page: Path) -> str:
     return page.relative_to(BOOK).as_posix()
 
@@ -97,14 +113,22 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
     driver.quit()
 
 
+@pytest.fixture(scope="session")
+def opened() -> list[probes.Visit]:
+    """The page of the book that was opened last."""
+    return []
+
+
 @pytest.fixture(scope="module")
-def page(request: pytest.FixtureRequest) -> probes.Visit:
-    """One page of the book, opened from disk at desktop width and finished."""
+def page(request: pytest.FixtureRequest, opened: list[probes.Visit]) -> probes.Visit:
+    """One page of the book, opened from disk at desktop width and finished, maybe for the tests of another module."""
     if request.param is None:
         pytest.fail(f"no page of the book in {BOOK} shows what is tested here: see `shows` in {request.node.name}")
     browser = request.getfixturevalue("browser")
     probes.resize(browser, probes.DESKTOP)
-    return probes.visit(browser, request.param, BOOK)
+    if not (opened and opened[0].path == request.param and probes.is_open(opened[0])):
+        opened[:] = [probes.visit(browser, request.param, BOOK)]
+    return opened[0]
 
 
 @pytest.fixture(scope="module")

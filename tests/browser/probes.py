@@ -157,7 +157,14 @@ def visit(browser: Chrome, path: Path, book: Path) -> Visit:
     )
     requests, failures = _network(browser)
     console = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    browser.execute_script("window.visited = true")
     return Visit(browser, path, book, requests, failures, console)
+
+
+def is_open(page: Visit) -> bool:
+    """Whether the browser is still where it was, and has not loaded the page again."""
+    here = page.browser.current_url == page.path.resolve().as_uri()
+    return here and page.browser.execute_script("return window.visited === true")
 
 
 def wait(page: Visit, condition: Callable[[], T]) -> T:

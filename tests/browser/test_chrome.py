@@ -180,10 +180,14 @@ def without_a_browser(tmp_path, monkeypatch):
 
 
 def browser_tests(*arguments):
-    """Run some of the tests beside this file, with the fixtures beside it; return the exit status and what was said."""
-    options = ["-q", "-p", "no:cacheprovider", f"--confcutdir={HERE}"]
+    """Run some of the tests beside this file, with the fixtures beside it; return the exit status and what was said.
+
+    Without the plugins that they do not use: nbval and hypothesis take seconds to be imported.
+    """
+    options = ["-q", "-p", "no:cacheprovider", f"--confcutdir={HERE}", "-o", "addopts=-ra --strict-markers"]
     command = [sys.executable, "-m", "pytest", *options, *arguments]
-    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=300)
+    alone = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=300, env=alone)
     return done.returncode, done.stdout + done.stderr
 
 

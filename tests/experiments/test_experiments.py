@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 import re
 import subprocess
 import sys
@@ -186,6 +187,14 @@ def test_a_second_run_does_nothing(tmp_path):
 def test_a_run_is_widened_by_more_seeds(tmp_path):
     go(WALK, tmp_path)
     assert counts(go(WALK, tmp_path, seeds=range(4), only={"steps": 1})) == (4, 2, 2, 0, 0)
+
+
+@pytest.mark.parametrize("value", ["one", "another", None])
+def test_workers_have_the_variables_of_the_test_that_asks_for_them(monkeypatch, value):
+    if value:
+        monkeypatch.setenv("ADVNB_OF_A_TEST", value)
+    given = joblib.Parallel(2)(joblib.delayed(os.getenv)("ADVNB_OF_A_TEST") for _ in range(4))
+    assert given == [value] * 4
 
 
 @pytest.mark.parametrize("options", [{"jobs": 2, "backend": "threading"}, {"jobs": 2}], ids=["threads", "processes"])
