@@ -10,7 +10,6 @@ import time
 import long_trials
 import pytest
 import torch
-from joblib.externals.loky import get_reusable_executor
 
 from advnb import __main__ as command
 from advnb.experiments import TimeIsUp, UnderWay, kept_folder, live, load, run, under_way
@@ -32,18 +31,18 @@ def kept(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def started(tmp_path_factory):
-    """Two worker processes, which take long to start and keep the folder that they are started in."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = inside(tmp_path_factory.mktemp("workers"), patch)
-        get_reusable_executor().shutdown(wait=True)  # those of other tests are in other folders
-        run(long_trials.EPOCHS, "laptop", results=folder / "warm", progress=False, jobs=2, allow_changes=True)
-    return folder
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("workers")
 
 
 @pytest.fixture
-def workers(started, monkeypatch):
-    return inside(started, monkeypatch)
+def workers(place, monkeypatch):
+    """Where two worker processes log and put themselves away: one place, as they take long to start."""
+    inside(place, monkeypatch)
+    warm = place / "warm"
+    shutil.rmtree(warm, ignore_errors=True)
+    run(long_trials.EPOCHS, "laptop", results=warm, progress=False, jobs=2, allow_changes=True)
+    return place
 
 
 LIMIT = 1.5
