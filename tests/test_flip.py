@@ -231,6 +231,10 @@ class TestSolvedByHand:
             net = network([[1.0], [2.0], [2.0], [0.0]], [-1.0, 1.0, -1.0, 1.0], bias, top_bias=top)
             result = minimal_flip(net, torch.tensor([[0.0], [3.5], [6.0]], dtype=torch.float64))
             assert result.norm.tolist() == pytest.approx([1.0, 0.5, 1.0], abs=1e-12)
+            # The only zero on the other side, from above, behind the last kink.
+            net = network([[1.0], [3.0], [0.0]], [1.0, -1.0, 1.0], [0.0, -3.0, constant], (1 - constant) / 3**0.5)
+            at = torch.tensor([[0.5]], dtype=torch.float64)
+            assert minimal_flip(net, at).norm.item() == pytest.approx(1.5, abs=1e-12)
             for sign in (1.0, -1.0):
                 net = network([[1.0], [-1.0], [0.0]], 3 * [sign], [-1.0, 1.0, constant], top_bias=sign * 1e-9)
                 result = minimal_flip(net, torch.tensor([[3.0], [-1.0]], dtype=torch.float64))

@@ -3,10 +3,12 @@
 import json
 import math
 import os
+import re
 
 import pytest
+from filelock import Timeout
 
-from advnb.experiments.store import ResultsError, ResultsFile, Writer, key, settled
+from advnb.experiments.store import NotWritten, ResultsError, ResultsFile, Writer, key, plain_values, settled
 
 PROVENANCE = {"seconds": 0.1, "device_name": "a CPU"}
 
@@ -45,6 +47,14 @@ def refuses(file, message):
     with pytest.raises(ResultsError, match=message), Writer(file):
         pass
     assert file.path.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", [1, "two words", "seed", "run_time"])
+def test_a_returned_field_needs_a_name_of_its_own(name):
+    said = f"a returned field must be named by an identifier, not 'seed' or 'run_...'; got {name!r}"
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
+        plain_values({name: 0.5}, {})
+    assert plain_values({"a_run": 0.5, "seeds": (1, 2)}, {"d": 2}) == {"a_run": 0.5, "seeds": [1, 2]}
 
 
 def test_records_come_back(filled):
@@ -141,6 +151,36 @@ def test_a_foreign_line_is_named(filled, line, message):
 def test_a_foreign_file_is_refused(file, content):
     file.path.write_bytes(content)
     refuses(file, r"toy\.walk\.live\.jsonl:1: ")
+
+
+def test_a_sound_file_is_read_without_its_lock(filled):
+    filled.lock = None
+    assert len(filled.read()) == 3
+
+
+@pytest.mark.parametrize("error", [PermissionError("read-only"), Timeout("the lock")], ids=["read-only", "held"])
+def test_a_cut_line_is_told_also_where_the_lock_cannot_be_had(filled, error):
+    class Refused:
+        def acquire(self, timeout):
+            raise error
+
+    filled.path.write_bytes(filled.path.read_bytes()[:-9])
+    filled.lock = Refused()
+    with pytest.raises(ResultsError, match="the last line is cut short"):
+        filled.read()
+
+
+def test_what_went_wrong_first_is_told(filled, monkeypatch):
+    """A disk that fails at the end hides no error from inside the block."""
+
+    def broken(descriptor):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(NotWritten, match="Input/output error"), Writer(filled):
+        pass
+    with pytest.raises(KeyError, match="mine"), Writer(filled):
+        raise KeyError("mine")
 
 
 def test_an_empty_file_holds_nothing(file):
