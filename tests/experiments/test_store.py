@@ -8,7 +8,7 @@ import re
 import pytest
 from filelock import Timeout
 
-from advnb.experiments.store import NotWritten, ResultsError, ResultsFile, Writer, key, plain_values, settled
+from advnb.experiments.store import NotWritten, ResultsError, ResultsFile, Writer, canonical, key, plain_values, settled
 
 PROVENANCE = {"seconds": 0.1, "device_name": "a CPU"}
 
@@ -55,6 +55,12 @@ def test_a_returned_field_needs_a_name_of_its_own(name):
     with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
         plain_values({name: 0.5}, {})
     assert plain_values({"a_run": 0.5, "seeds": (1, 2)}, {"d": 2}) == {"a_run": 0.5, "seeds": [1, 2]}
+
+
+def test_a_trial_has_one_text():
+    """Keys sorted, no spaces: what tells two trials apart, in whatever order their parameters are given."""
+    assert canonical({"b": [1, 2.5, None], "a": "ä"}) == '{"a":"ä","b":[1,2.5,null]}'
+    assert key(stored(3)) == '[{"d":2},3]'
 
 
 def test_records_come_back(filled):
@@ -208,6 +214,48 @@ def test_a_writer_sees_what_another_stores(file):
         assert second.append(stored(1))
         assert not first.append(stored(1))
         assert first.stored.keys() == second.stored.keys() == {key(stored(0)), key(stored(1))}
+
+
+def test_the_first_of_two_writers_knows_that_it_is_and_makes_the_folder(tmp_path):
+    file = ResultsFile(tmp_path / "two" / "levels", "toy.walk", "live")
+    before = Writer(file).first
+    with Writer(file) as one, Writer(file) as other:
+        assert (before, one.first, other.first) == (False, True, False)
+        assert other.append(stored(0))
+    with Writer(file) as again:
+        assert again.first is True
+
+
+def test_a_writer_lets_go_of_a_lock_that_an_interrupt_has_left_behind(filled):
+    with Writer(filled):
+        filled.lock.acquire()
+        filled.lock.acquire()
+    assert not filled.lock.is_locked
+
+
+def test_a_writer_reads_no_line_twice(filled, monkeypatch):
+    sizes, parse = [], ResultsFile.parse
+
+    def watched(self, content, *first):
+        sizes.append(len(content))
+        return parse(self, content, *first)
+
+    monkeypatch.setattr(ResultsFile, "parse", watched)
+    before = filled.path.stat().st_size
+    with Writer(filled) as writer:
+        writer.append(stored(3, {"x": 1.0}))
+        added = filled.path.stat().st_size - before
+        writer.append(stored(4, {"x": 2.0}))
+    assert sizes == [before, 0, added, 0, filled.path.stat().st_size - before - added]
+
+
+def test_a_writer_names_the_line_that_another_has_damaged(filled):
+    with Writer(filled) as writer:
+        writer.append(stored(3))
+        with filled.path.open("ab") as other:
+            other.write(b"junk\n")
+        with pytest.raises(ResultsError, match=r"jsonl:5: not a line of JSON"):
+            writer.append(stored(4))
 
 
 def test_a_writer_copes_with_a_replaced_file(filled):
