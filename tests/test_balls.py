@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -275,6 +276,7 @@ def test_balls_are_values():
     assert Linf(0.1) == Linf(0.1, box=(0, 1))
     assert len({L2(1), L2(1.0), L2(1.0, box=UNIT), Linf(1.0)}) == 3
     assert (Linf(0.1).box, L2(0.1).box) == (UNIT, None)
+    assert type(L2(1).eps) is type(Linf(np.float64(0.5)).eps) is float
     with pytest.raises(AttributeError):
         L2(1.0).eps = 2.0
 
@@ -306,6 +308,23 @@ def test_how_much_rounding_counts_as_inside():
     for ball in (Linf(1.0), L2(1.0, box=UNIT)):
         assert ball.contains(zero - 1e-5, zero).item()
         assert not ball.contains(zero - 1.0001e-5, zero).item()
+
+
+def test_the_largest_ball_is_one_whose_squared_diameters_are_finite():
+    """(4 eps)^2 d must not overflow: twice as far as two points of the ball are from each other."""
+    for d in (1, 4):
+        x, most = torch.zeros(1, d, dtype=torch.float64), math.sqrt(sys.float_info.max / d) / 4
+        assert L2(most).check_examples(x) is x
+        with pytest.raises(ValueError, match="eps must be at most"):
+            L2(math.nextafter(most, math.inf)).check_examples(x)
+
+
+def test_a_point_on_the_sphere_is_inside():
+    """With 3, 4 and 5 its distance is exact."""
+    x = torch.zeros(1, 2, dtype=torch.float64)
+    point = torch.tensor([[3.0, 4.0]], dtype=torch.float64)
+    for ball in (L2(5.0), L2(5.0, box=(-9.0, 9.0)), Linf(4.0, box=None)):
+        assert torch.equal(ball.project(point, x), point)
 
 
 def test_a_gap_takes_a_gradient_of_another_precision():
