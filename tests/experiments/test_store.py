@@ -8,7 +8,17 @@ import re
 import pytest
 from filelock import Timeout
 
-from advnb.experiments.store import NotWritten, ResultsError, ResultsFile, Writer, canonical, key, plain_values, settled
+from advnb.experiments.store import (
+    NotWritten,
+    ResultsError,
+    ResultsFile,
+    Writer,
+    canonical,
+    key,
+    plain,
+    plain_values,
+    settled,
+)
 
 PROVENANCE = {"seconds": 0.1, "device_name": "a CPU"}
 
@@ -55,6 +65,14 @@ def test_a_returned_field_needs_a_name_of_its_own(name):
     with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
         plain_values({name: 0.5}, {})
     assert plain_values({"a_run": 0.5, "seeds": (1, 2)}, {"d": 2}) == {"a_run": 0.5, "seeds": [1, 2]}
+
+
+def test_what_cannot_be_stored_is_named_however_deep_it_lies():
+    for value in (object(), [1, object()], (1.0, [2, [object()]])):
+        with pytest.raises(
+            TypeError, match=r"^this must be a number, a text, None or a small array of them; got object$"
+        ):
+            plain("this", value)
 
 
 def test_a_trial_has_one_text():
@@ -162,6 +180,8 @@ def test_a_foreign_file_is_refused(file, content):
 def test_a_sound_file_is_read_without_its_lock(filled):
     filled.lock = None
     assert len(filled.read()) == 3
+    filled.path.write_bytes(b"")
+    assert filled.read() == []
 
 
 @pytest.mark.parametrize("error", [PermissionError("read-only"), Timeout("the lock")], ids=["read-only", "held"])
@@ -255,6 +275,9 @@ def test_a_writer_names_the_line_that_another_has_damaged(filled):
         with filled.path.open("ab") as other:
             other.write(b"junk\n")
         with pytest.raises(ResultsError, match=r"jsonl:5: not a line of JSON"):
+            writer.append(stored(4))
+        filled.path.write_bytes(filled.path.read_bytes().splitlines(keepends=True)[0] + b"junk\n")
+        with pytest.raises(ResultsError, match=r"jsonl:2: not a line of JSON"):
             writer.append(stored(4))
 
 
