@@ -501,6 +501,9 @@ def test_a_network_that_knows_its_gradient_along_a_path_is_asked_for_it():
 def test_cw_is_that_of_the_paper_by_default():
     """Section 5.1 of Wang et al. (2019): 30 steps; the hinge is flat from the first misclassified point on."""
     model, x = small_net(4, 3, 0), torch.rand(8, 4, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        model[3].weight.mul_(0.01)  # no margin is as wide as 1
+        model[3].bias.mul_(0.01)
     y = (model(x).argmax(1) + torch.arange(8) % 2) % 3  # every second one is misclassified
     _, trace = cw(model, x, y, Linf(0.1), trace=True)
     assert trace.loss.shape == (31, 8)
