@@ -211,6 +211,11 @@ class TestSolvedByHand:
         x = torch.tensor([[3.0], [-1.0]], dtype=torch.float64)
         assert net(x).tolist() == [1.0, 1.0]
         assert minimal_flip(net, x).norm.tolist() == pytest.approx([2.0, 2.0], abs=1e-12)
+        # 2 f(t) = relu(t) - 3 relu(t - 1) + 3/2, which has its only zero on the side where it rises first.
+        net = network([[1.0], [3.0], [0.0], [0.0]], [1.0, -1.0, 1.0, 1.0], [0.0, -3.0, -1.0, -1.0], top_bias=0.75)
+        x = torch.tensor([[0.5]], dtype=torch.float64)
+        assert net(x).item() == 1.0
+        assert minimal_flip(net, x).norm.item() == pytest.approx(1.75, abs=1e-12)
 
     def test_a_valley_that_stays_above_zero_never_flips(self):
         net = network([[1.0], [-1.0]], [1.0, 1.0], [-1.0, 1.0], top_bias=1e-9)

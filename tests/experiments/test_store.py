@@ -67,6 +67,13 @@ def test_a_returned_field_needs_a_name_of_its_own(name):
     assert plain_values({"a_run": 0.5, "seeds": (1, 2)}, {"d": 2}) == {"a_run": 0.5, "seeds": [1, 2]}
 
 
+def test_a_trial_returns_as_many_numbers_as_are_allowed_and_not_one_more():
+    most = 10_000
+    assert plain_values({"x": [0.5] * (most - 1), "y": 1}, {}) == {"x": [0.5] * (most - 1), "y": 1}
+    with pytest.raises(ValueError, match=f"at most {most} numbers; got {most + 1}"):
+        plain_values({"x": [0.5] * most, "y": 1}, {})
+
+
 def test_what_cannot_be_stored_is_named_however_deep_it_lies():
     for value in (object(), [1, object()], (1.0, [2, [object()]])):
         with pytest.raises(
@@ -188,6 +195,7 @@ def test_a_sound_file_is_read_without_its_lock(filled):
 def test_a_cut_line_is_told_also_where_the_lock_cannot_be_had(filled, error):
     class Refused:
         def acquire(self, timeout):
+            assert timeout < 60  # no reader waits for long
             raise error
 
     filled.path.write_bytes(filled.path.read_bytes()[:-9])
