@@ -8,6 +8,7 @@ import re
 import pytest
 from filelock import Timeout
 
+from advnb.experiments import store
 from advnb.experiments.store import (
     NotWritten,
     ResultsError,
@@ -294,6 +295,26 @@ def test_a_writer_copes_with_a_replaced_file(filled):
         filled.path.write_bytes(filled.path.read_bytes().splitlines(keepends=True)[0])
         assert writer.append(stored(2))
     assert [record["seed"] for record in filled.read()] == [0, 2]
+
+
+def test_a_writer_copes_with_a_newline_that_was_taken_away(filled):
+    with Writer(filled) as writer:
+        filled.path.write_bytes(filled.path.read_bytes()[:-1])
+        assert writer.append(stored(3))
+    assert [record["seed"] for record in filled.read()] == [0, 1, 2, 3]
+
+
+def test_a_line_is_forced_onto_the_disk_when_it_is_time_and_at_the_end(filled, monkeypatch):
+    forced = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: forced.append(os.fstat(descriptor).st_size))
+    with Writer(filled) as writer:
+        writer.append(stored(3))
+        assert forced == []
+        monkeypatch.setattr(store, "SYNC_SECONDS", -1.0)
+        for seed in (4, 5):
+            writer.append(stored(seed))
+            assert forced[-1] == filled.path.stat().st_size
+    assert len(forced) == 3
 
 
 def test_a_full_disk_leaves_no_part_of_a_line(filled, monkeypatch):
