@@ -256,10 +256,10 @@ def test_the_first_of_two_writers_knows_that_it_is_and_makes_the_folder(tmp_path
 
 
 def test_a_writer_lets_go_of_a_lock_that_an_interrupt_has_left_behind(filled):
-    with Writer(filled):
-        filled.lock.acquire()
-        filled.lock.acquire()
-    assert not filled.lock.is_locked
+    with Writer(filled) as writer:
+        for lock in (filled.lock, filled.lock, writer._claim):
+            lock.acquire()
+    assert not filled.lock.is_locked and not writer._claim.is_locked
 
 
 def test_a_writer_reads_no_line_twice(filled, monkeypatch):
