@@ -514,6 +514,9 @@ def test_cw_is_that_of_the_paper_by_default():
     assert torch.equal(x_adv[wrong], x[wrong]) and (x_adv[~wrong] != x[~wrong]).any(1).all()
     with pytest.raises(ValueError, match=r"^margin needs logits of shape \(2, classes\)"):
         cw(nn.Sequential(nn.Linear(4, 1), nn.Flatten(0)).eval(), x, y, Linf(0.1))
+    said = "cw has its own loss, the margin; use pgd(..., loss=...) for another"
+    with pytest.raises(TypeError, match=f"^{re.escape(said)}$"):
+        cw(model, x, y, Linf(0.1), loss="margin")
 
 
 def test_cw_keeps_only_the_warning_of_its_own_flat_hinge_to_itself():

@@ -276,6 +276,7 @@ def test_balls_are_values():
     assert Linf(0.1) == Linf(0.1, box=(0, 1))
     assert len({L2(1), L2(1.0), L2(1.0, box=UNIT), Linf(1.0)}) == 3
     assert (Linf(0.1).box, L2(0.1).box) == (UNIT, None)
+    assert L2(sys.float_info.min).eps == sys.float_info.min
     assert type(L2(1).eps) is type(Linf(np.float64(0.5)).eps) is float
     with pytest.raises(AttributeError):
         L2(1.0).eps = 2.0
