@@ -102,6 +102,13 @@ def test_numbers_come_back_exactly(file, number):
     assert type(back) is type(number) and repr(back) == repr(number)
 
 
+def test_a_parameter_may_be_called_crc32(file):
+    record = stored(0, params={"d": 2, "crc32": 5})
+    with Writer(file) as writer:
+        writer.append(record)
+    assert file.read() == [record]
+
+
 def test_nan_comes_back(file):
     with Writer(file) as writer:
         writer.append(stored(0, {"x": [math.nan]}))
