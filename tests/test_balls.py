@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 import sys
 
 import numpy as np
@@ -277,9 +278,17 @@ def test_balls_are_values():
     assert len({L2(1), L2(1.0), L2(1.0, box=UNIT), Linf(1.0)}) == 3
     assert (Linf(0.1).box, L2(0.1).box) == (UNIT, None)
     assert L2(sys.float_info.min).eps == sys.float_info.min
+    assert [type(bound) for bound in L2(1.0, box=(np.float64(0), 1)).box] == [float, float]
     assert type(L2(1).eps) is type(Linf(np.float64(0.5)).eps) is float
     with pytest.raises(AttributeError):
         L2(1.0).eps = 2.0
+
+
+def test_an_eps_in_other_units_is_told():
+    said = "eps must be at most the side of the box; got 8, wider than the box [0, 1]: probably in 0-255 units, "
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}so divide by 255$"):
+        Linf(8)
+    assert Linf(1).eps == 1
 
 
 def test_containment_and_violation():
