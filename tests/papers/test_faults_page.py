@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import mutants
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
@@ -64,3 +65,11 @@ def test_the_book_speaks_of_two_hundred_kills_only_if_there_were():
     table = rows("faults")
     assert table.loc[table["kind"].str.startswith("killed (SIGKILL)"), "tried"].sum() == 200
     assert json.loads(table.to_json(orient="records"))
+
+
+def test_the_book_says_that_every_mutant_was_tried_and_each_that_lives_is_explained():
+    table, names = rows("mutation"), list(mutants.explained())
+    assert (table["tried"] == table["mutants"]).all() and (table["before"] <= table["after"]).all()
+    for row in table.to_dict("records"):
+        module = row["area"].removesuffix(".py").replace("/", ".") + ".x"
+        assert sum(name.startswith(module) for name in names) == row["survived"] == row["explained"], row
