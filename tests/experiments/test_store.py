@@ -314,6 +314,7 @@ def test_a_writer_copes_with_a_newline_that_was_taken_away(filled):
 def test_a_line_is_forced_onto_the_disk_when_it_is_time_and_at_the_end(filled, monkeypatch):
     forced = []
     monkeypatch.setattr(os, "fsync", lambda descriptor: forced.append(os.fstat(descriptor).st_size))
+    monkeypatch.setattr(store, "SYNC_SECONDS", 3600.0)
     with Writer(filled) as writer:
         writer.append(stored(3))
         assert forced == []
