@@ -21,6 +21,8 @@ export PYDEVD_DISABLE_FILE_VALIDATION := 1
 # Threads that wait for each other shall sleep: they spin otherwise, and beside other work a small network takes many times as long.
 export OMP_WAIT_POLICY ?= PASSIVE
 
+BUILD := $(BIN)/jupyter-book build . -W -n --keep-going
+
 # As many processes as there are cores, at most eight, with one thread each: together they would only wait for each other.
 # What only the benchmark needs: torchattacks pins an old version of a package that Jupyter needs a new one of.
 BESIDE := _build/benchmark
@@ -42,17 +44,21 @@ $(READY): requirements.txt pyproject.toml
 	@touch $@
 
 book: $(READY) ## Build the book and open it in a browser
-	$(BIN)/jupyter-book build . -W -n --keep-going
+	$(BUILD)
 	@if [ -z "$$CI" ] && { [ "$$(uname)" = Darwin ] || [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; }; then \
 		$(BIN)/python -m webbrowser "file://$(CURDIR)/$(PAGE)" >/dev/null 2>&1 || true; fi
 	@echo "The book is at $(PAGE)"
 
+# Compiled once, whatever the caller wants else: some hundred interpreters import the module. The book, which takes one
+# core, is built beside the tests that need none.
+test check: export PYTHONDONTWRITEBYTECODE :=
 test: $(READY) ## Test everything: module, notebooks, and the built book in a browser
 	@$(BIN)/python tests/browser/chrome.py
 	@$(BIN)/python tests/tree.py remember
-	$(PYTEST) --dist=loadfile --no-loadscope-reorder -m "not browser" --ignore=tests/benchmarks book tests
+	$(BUILD) >_build/book.log 2>&1 & book=$$!; \
+	$(PYTEST) --dist=loadfile --no-loadscope-reorder -m "not browser" --ignore=tests/benchmarks book tests; tested=$$?; \
+	wait $$book || { cat _build/book.log; exit 1; }; exit $$tested
 	$(PYTEST) --dist=loadfile tests/benchmarks
-	CI=1 $(MAKE) --no-print-directory book
 	ADVNB_BOOK=$(dir $(PAGE)) $(PYTEST) --dist=worksteal -rfE -m browser tests/browser
 	@$(BIN)/python tests/tree.py compare
 

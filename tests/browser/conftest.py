@@ -10,7 +10,7 @@ import functools
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import chrome
@@ -24,12 +24,17 @@ NOT_PAGES = {"search.html", "genindex.html", "prf-prf.html"}
 STATE = re.compile(r'<script type="application/vnd.jupyter.widget-state\+json">(.*?)</script>', re.DOTALL)
 
 
+def text_of(path: Path) -> str:
+    """What a page holds, even where a build is still writing it, while tests are collected that need no book."""
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
 @functools.cache
 def built_pages() -> list[Path]:
     """Every page with content, in a fixed order."""
     files = (path for path in BOOK.rglob("*.html") if path.relative_to(BOOK).parts[0][0] != "_")
     return sorted(
-        path for path in files if path.name not in NOT_PAGES and 'http-equiv="refresh"' not in path.read_text().lower()
+        path for path in files if path.name not in NOT_PAGES and 'http-equiv="refresh"' not in text_of(path).lower()
     )
 
 
@@ -38,7 +43,7 @@ def shown(path: Path) -> set[str]:
     """What there is to work on a page: "sortable" tables, the widgets that its explore() offer without a kernel, and
     "live" if some are for a kernel alone.
     """
-    page = path.read_text()
+    page = text_of(path)
     found = {"sortable"} if "advnb-sortable" in page else set()
     for text in STATE.findall(page):
         models = json.loads(text)["state"]
@@ -53,6 +58,13 @@ def shown(path: Path) -> set[str]:
                 rows = [below for child in children[name] for below in (child, *children[child])]
                 found |= {models[row]["model_name"].removesuffix("Model") for row in rows}
     return found
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """Half as many again as there are cores: a worker waits for its browser, and that for its next frame."""
+    cores = yield
+    return cores + cores // 2
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
