@@ -20,7 +20,7 @@ from torch.nn.utils import fusion, parametrize
 
 from advnb import checks, kernels
 
-__all__ = ["Folding", "fold", "is_folded"]
+__all__ = ["Folding", "arranged", "fold", "is_folded"]
 
 RELUS: tuple[object, ...] = (nn.ReLU, F.relu, torch.relu, "relu")
 POOLS: tuple[object, ...] = (nn.MaxPool2d, F.max_pool2d, torch.max_pool2d)
@@ -50,6 +50,11 @@ def fold(model: nn.Module) -> nn.Module:
 def is_folded(model: nn.Module) -> bool:
     """Return whether ``model`` is a copy that :func:`fold` or a :class:`Folding` made."""
     return isinstance(model, _Folded)
+
+
+def arranged(x: Tensor) -> Tensor:
+    """Return images (n, c, h, w) on a CPU in channels-last layout, the same values; other tensors as they are."""
+    return _channels_last(x) if x.ndim == 4 and x.device.type == "cpu" else x
 
 
 class Folding:
@@ -127,7 +132,7 @@ class _Folded(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Put images into channels-last layout on their way in."""
-        return self.network(_channels_last(x) if x.ndim == 4 and x.device.type == "cpu" else x)
+        return self.network(arranged(x))
 
     @torch.no_grad()
     def renew(self, model: nn.Module) -> None:

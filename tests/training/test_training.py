@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
 import subprocess
@@ -336,6 +337,19 @@ def test_one_folded_update_is_the_unfolded_one_to_rounding(digits):
         fit(model, (x, y), Standard(BALL, steps=3, fold=fold), epochs=1, batch=32, lr=0.05)
     for a, b in zip(models[0].parameters(), models[1].parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("fold", [False, True])
+def test_the_layout_changes_with_the_folding_alone_and_no_value_does(digits, fold):
+    model = digits_cnn(generator=torch.Generator().manual_seed(0)).eval()
+    x, y = digits.train.x[:8].double(), digits.train.y[:8]
+    models = model.double(), copy.deepcopy(model)
+    found = [
+        Standard(BALL, steps=2, fold=flag).attack(net, x, y, x) for net, flag in zip(models, (fold, False), strict=True)
+    ]
+    torch.testing.assert_close(*found, rtol=0, atol=1e-12)
+    assert (found[0].stride(1) == 1) == fold  # one channel: 64 otherwise
+    assert all(parameter.is_contiguous() for parameter in model.parameters())
 
 
 def test_unfolded_training_is_the_loop_written_by_hand(digits):
