@@ -2,8 +2,8 @@
 
    Two things would stop sliders silently. Font Awesome replaces <i> by <svg> whenever the page changes, and the
    Play widget then no longer finds its icons. And ipywidgets asks MathJax for `Hub.Queue`, which MathJax 3 does
-   not have. The rest names controls for screen readers, marks controls that only a kernel can serve, and sorts
-   tables. */
+   not have. The rest names controls for screen readers, marks controls that only a kernel can serve, sorts
+   tables, and sets words to the left and numbers to the right in them. */
 (() => {
   "use strict";
 
@@ -105,7 +105,27 @@
     }
   };
 
+  /* Columns are counted from the right: a cell that spans rows is missing at the left of the rows below. */
+  const setWordsLeft = () => {
+    for (const table of document.querySelectorAll("table.advnb-table")) {
+      const columns = new Map();
+      for (const row of table.rows)
+        for (const cell of row.cells) {
+          if (cell.colSpan > 1) continue;
+          const place = row.cells.length - cell.cellIndex;
+          columns.set(place, [...(columns.get(place) ?? []), cell]);
+        }
+      for (const cells of columns.values()) {
+        const texts = cells.filter((cell) => cell.closest("tbody")).map((cell) => cell.textContent.trim());
+        const filled = texts.filter((text) => text !== "");
+        const words = filled.filter((text) => /^\p{L}{2}/u.test(text));
+        if (2 * words.length > filled.length) for (const cell of cells) cell.classList.add("words");
+      }
+    }
+  };
+
   document.addEventListener("DOMContentLoaded", () => {
+    setWordsLeft();
     makeSortable();
     if (!document.querySelector('script[type^="application/vnd.jupyter.widget"]')) return;
     new MutationObserver(tidy).observe(document.body, { childList: true, subtree: true });

@@ -125,6 +125,7 @@ def attacks(name: str, eps: float, steps: int, *, extras: bool) -> dict[str, Cal
         AS_WRITTEN: lambda x, y: ours(model, x, y, ball, steps=steps, folded=False),
         OURS: lambda x, y: ours(model, x, y, ball, steps=steps),
         "advnb, trace": lambda x, y: ours(model, x, y, ball, steps=steps, trace=True),
+        "advnb, trace before each step": lambda x, y: ours(model, x, y, ball, steps=steps, trace="before"),
     }
     if extras:
         rest = lambda x, y: ours(model, x, y, ball, steps=steps, fosc_below=resting(name, eps), trace="steps")  # noqa: E731

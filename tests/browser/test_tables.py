@@ -53,6 +53,16 @@ def test_a_column_of_words_sorts_by_letter(table):
     assert numbers.get_attribute("aria-sort") is None
 
 
+def test_columns_of_words_are_marked_also_where_a_cell_spans_rows(browser, tmp_path):
+    shutil.copy(STATIC / "widgets.js", tmp_path)
+    index = pd.MultiIndex.from_product([["MNIST", "CIFAR-10"], ["ours", "theirs"]], names=["data", "way"])
+    frame = pd.DataFrame({"ratio": ["1.0 [0.9, 1.1]", "2", "", "3"], "why": ["", "loops", "copies", ""]}, index=index)
+    (tmp_path / "page.html").write_text(f"<script src='widgets.js'></script>{figures.table(frame)._repr_html_()}")
+    probes.visit(browser, tmp_path / "page.html", tmp_path)
+    marked = {cell.text for cell in browser.find_elements(By.CSS_SELECTOR, "table .words")} - {""}
+    assert marked == {"data", "way", "why", "MNIST", "CIFAR-10", "ours", "theirs", "loops", "copies"}
+
+
 @pytest.mark.shows("sortable")
 def test_the_tables_of_the_book_sort(page):
     page("document.querySelectorAll('details').forEach(folded => { folded.open = true; })")
