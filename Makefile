@@ -20,6 +20,9 @@ export JUPYTER_PLATFORM_DIRS := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 # Threads that wait for each other shall sleep: they spin otherwise, and beside other work a small network takes many times as long.
 export OMP_WAIT_POLICY ?= PASSIVE
+# Freed memory stays with the process (advnb/memory.py says why): a network on a CPU takes up to twice as long otherwise.
+export MALLOC_MMAP_THRESHOLD_ ?= 33554432
+export MALLOC_TRIM_THRESHOLD_ ?= 1073741824
 
 BUILD := $(BIN)/jupyter-book build . -W -n --keep-going
 

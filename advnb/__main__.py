@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: its threads would spin while they wait
 
-from advnb import BEGAN, data
+from advnb import BEGAN, data, memory
 from advnb.data import sources
 from advnb.experiments import SCALES, Experiment, Outcome, find, run, verify
 from advnb.experiments.plan import benchmark, measured, of_throughput, plan
@@ -52,6 +52,9 @@ def main(argv: Sequence[str] | None = None, package: Package = "advnb.papers") -
     command: Callable[..., int] = arguments.pop("command")
     if command is _run:
         arguments["began"] = BEGAN if argv is None else None
+    memory.keep_freed()
+    for variable, size in memory.VARIABLES.items():
+        os.environ.setdefault(variable, str(size))  # for the processes that this one starts
     try:
         return command(package, **arguments)
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough

@@ -53,8 +53,12 @@ def is_folded(model: nn.Module) -> bool:
 
 
 def arranged(x: Tensor) -> Tensor:
-    """Return images (n, c, h, w) on a CPU in channels-last layout, the same values; other tensors as they are."""
-    return _channels_last(x) if x.ndim == 4 and x.device.type == "cpu" else x
+    """Return images (n, c, h, w) on a CPU in channels-last layout, the same values; small and other ones as they are.
+
+    Small are those of :data:`advnb.kernels.SMALL`, on which there is nothing to gain.
+    """
+    large = x.ndim == 4 and x.device.type == "cpu" and min(x.shape[-2:]) >= kernels.SMALL
+    return _channels_last(x) if large else x
 
 
 class Folding:
@@ -132,7 +136,7 @@ class _Folded(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Put images into channels-last layout on their way in."""
-        return self.network(arranged(x))
+        return self.network(_channels_last(x) if x.ndim == 4 and x.device.type == "cpu" else x)
 
     @torch.no_grad()
     def renew(self, model: nn.Module) -> None:

@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "data": {"checks"},
     "gradients": {"checks", "balls", "losses"},
     "kernels": set(),
+    "memory": set(),
     "fold": {"checks", "kernels"},
     "flip": {"checks", "models"},
     "attacks": {"checks", "balls", "losses", "gradients", "fold", "flip"},
@@ -30,7 +31,7 @@ MAY_IMPORT = {
         "checks", "balls", "losses", "models", "data", "gradients", "fold", "flip", "attacks", "criterion",
         "evaluation", "audit", "training", "statistics", "experiments", "book",
     },
-    "__main__": {"data", "experiments", "book"},
+    "__main__": {"data", "experiments", "book", "memory"},
 }  # fmt: skip
 """Each room, and the rooms that it may import from. Within a room modules import each other freely."""
 

@@ -18,6 +18,7 @@ from timing import Case, fresh
 from torch import Tensor, nn
 from torch.nn import functional
 
+from advnb import memory
 from advnb.attacks import minimal_flip, pgd
 from advnb.balls import L2, Linf
 from advnb.book.explore import explore
@@ -382,6 +383,44 @@ def neighbour_rows(rounds: int) -> Iterator[dict[str, Any]]:
         yield from ({**common, "variant": name, "seconds": found} for name, found in seconds.items())
 
 
+PGD = """
+import time
+import torch
+from advnb.attacks import pgd
+from advnb.balls import Linf
+from advnb.gradients import frozen, loss_and_gradient
+from advnb.models import mnist_cnn
+torch.set_num_threads(1)
+x, y = torch.rand(256, 1, 28, 28, generator=torch.Generator().manual_seed(0)), torch.arange(256) % 10
+model = mnist_cnn(generator=torch.Generator().manual_seed(0)).eval()
+for steps in (2, 10):
+    start = time.process_time()
+    {}
+print(time.process_time() - start)
+"""
+WORK = {
+    LIMIT: """
+    with frozen(model):
+        for rows, labels in zip(x.split(64), y.split(64)):
+            for _ in range(steps):
+                loss_and_gradient(model, rows, labels)""",
+    OURS: "pgd(model, x, y, Linf(0.1), steps=steps)",
+}
+MEMORY = {"given back": {}, "kept": {name: str(size) for name, size in memory.VARIABLES.items()}}
+
+
+def memory_rows(rounds: int) -> Iterator[dict[str, Any]]:
+    """PGD-10 in fresh interpreters, whose C library gives freed memory back or keeps it."""
+    ways = [(work, setting) for work in WORK for setting in MEMORY]
+    seconds: dict[tuple[str, str], list[float]] = {way: [] for way in ways}
+    for _ in range(rounds):
+        for work, setting in ways:
+            seconds[work, setting].append(round(fresh(PGD.format(WORK[work]), **MEMORY[setting]), 6))
+    for (work, setting), found in seconds.items():
+        yield {"case": "memory", "title": "PGD-10, MNIST CNN, freed memory", "baseline": f"{LIMIT}, given back",
+               "variant": f"{work}, {setting}", "seconds": found}  # fmt: skip
+
+
 # ---------------------------------------------------------------------------------------------- where the time goes
 
 KINDS = {
@@ -435,5 +474,6 @@ def all_cases(few: bool) -> dict[str, Callable[[], list[dict[str, Any]]]]:
         "frame": lambda: frame_case(rounds(21)).measure(),
         "profile": lambda: list(profile_rows(MNIST_EPS)),
         "imports": lambda: list(import_rows(rounds(5))),
+        "memory": lambda: list(memory_rows(rounds(5))),
         "neighbours": lambda: list(neighbour_rows(rounds(2))),
     }

@@ -49,8 +49,10 @@ class Case:
 
 
 def fresh(code: str, **variables: str) -> float:
-    """Run code in an interpreter of its own, with torch's own threads but for the variables; return what it prints."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_", "KMP_"))}
+    """Run code in an interpreter of its own, set up as a machine comes but for the variables; return what it prints."""
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_", "KMP_", "MALLOC_"))
+    }
     done = subprocess.run(
         [sys.executable, "-c", code], env=kept | variables, capture_output=True, text=True, check=True
     )

@@ -24,7 +24,7 @@ from advnb.data import Split, load
 from advnb.data.augment import CropFlip
 from advnb.evaluation import accuracy
 from advnb.fold import is_folded
-from advnb.models import TwoLayer, digits_cnn
+from advnb.models import TwoLayer, digits_cnn, mnist_cnn
 from advnb.training import (
     CheckpointError,
     Defence,
@@ -339,16 +339,16 @@ def test_one_folded_update_is_the_unfolded_one_to_rounding(digits):
         torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-9)
 
 
-@pytest.mark.parametrize("fold", [False, True])
-def test_the_layout_changes_with_the_folding_alone_and_no_value_does(digits, fold):
-    model = digits_cnn(generator=torch.Generator().manual_seed(0)).eval()
-    x, y = digits.train.x[:8].double(), digits.train.y[:8]
-    models = model.double(), copy.deepcopy(model)
+@pytest.mark.parametrize(("side", "fold", "changes"), [(28, True, True), (28, False, False), (8, True, False)])
+def test_the_layout_of_examples_changes_with_the_folding_of_large_images_and_no_value_does(side, fold, changes):
+    model = mnist_cnn(side=side, generator=torch.Generator().manual_seed(0)).double().eval()
+    x, y = torch.rand(4, 1, side, side, generator=torch.Generator().manual_seed(1)).double(), torch.arange(4)
+    models = model, copy.deepcopy(model)
     found = [
         Standard(BALL, steps=2, fold=flag).attack(net, x, y, x) for net, flag in zip(models, (fold, False), strict=True)
     ]
     torch.testing.assert_close(*found, rtol=0, atol=1e-12)
-    assert (found[0].stride(1) == 1) == fold  # one channel: 64 otherwise
+    assert (found[0].stride(1) == 1) == changes  # one channel: side^2 otherwise
     assert all(parameter.is_contiguous() for parameter in model.parameters())
 
 

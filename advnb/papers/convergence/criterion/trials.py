@@ -227,9 +227,9 @@ FIGURE_1_CIFAR10 = Experiment(
     examined,
     {"laptop": {**CIFAR, "tests": 500}, "full": FULL_CIFAR},
     {"laptop": 3, "full": 3},
-    **KEPT,
+    **KEPT | {"unchecked": (*ONE_BY_ONE, *(f"follows_{name}" for name in VARIANTS))},
 )
-"""Figure 1 on the paper's data set."""
+"""Figure 1 on the paper's data set. There the loss falls at a dozen of 5,000 steps, and a share of those is luck."""
 
 FIGURE_1_MNIST = Experiment(
     "convergence.figure_1_mnist", examined, {"laptop": MNIST, "full": FULL_MNIST}, {"laptop": 3, "full": 3}, **KEPT
