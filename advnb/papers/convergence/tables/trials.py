@@ -53,6 +53,12 @@ FOUR = ["unsecured", "standard", "curriculum", "dynamic"]
 TRAINED = Tolerance(rtol=0.1, atol=0.05)
 """Shares of a thousand images after training in float32, which another processor rounds into another network."""
 
+SPREAD = dict.fromkeys(
+    (f"{whose}_{what}" for whose in ("own", "pgd") for what in ("fosc", "box", "loss")), Tolerance(rtol=1.0, atol=0.05)
+)
+"""Percentiles of FOSC and loss, the outermost of some ten images: another rounding moved them by up to 30 percent on
+MNIST, and two seeds differ by a factor of two."""
+
 DIGITS: dict[str, Any] = {"data": "digits", "examples": 1297, "tests": 500, "epochs": 20, "batch": 32, "keep": True}
 MNIST: dict[str, Any] = {"data": "mnist", "examples": 3000, "tests": 1000, "epochs": 20, "batch": 32, "keep": True}
 CIFAR: dict[str, Any] = {"data": "cifar10", "examples": 3000, "tests": 1000, "epochs": 15, "batch": 32, "width": 0.25,
@@ -85,6 +91,7 @@ TABLES_MNIST = Experiment(
     {"laptop": {**MNIST, "defence": FOUR}, "full": [{**FULL_MNIST, "defence": FOUR}, {**FULL_MNIST, **BFLOAT16}]},
     {"laptop": 5, "full": 5},
     tolerance=TRAINED,
+    tolerances=SPREAD,
     unchecked=("weights",),
     goes_on=True,
     cost=costs.judged,
@@ -97,6 +104,7 @@ TABLES_CIFAR10 = Experiment(
     {"laptop": {**CIFAR, "defence": FOUR}, "full": [{**FULL_CIFAR, "defence": FOUR}, {**FULL_CIFAR, **BFLOAT16}]},
     {"laptop": 3, "full": 3},
     tolerance=TRAINED,
+    tolerances=SPREAD,
     unchecked=("weights",),
     goes_on=True,
     cost=costs.judged,
