@@ -118,8 +118,9 @@
       for (const cells of columns.values()) {
         const texts = cells.filter((cell) => cell.closest("tbody")).map((cell) => cell.textContent.trim());
         const filled = texts.filter((text) => text !== "");
-        const words = filled.filter((text) => /^\p{L}{2}/u.test(text));
-        if (2 * words.length > filled.length) for (const cell of cells) cell.classList.add("words");
+        const words = filled.filter((text) => /^\p{L}{2}|\p{L}{3}/u.test(text));
+        const kind = 2 * words.length > filled.length ? "words" : "numbers";
+        for (const cell of cells) cell.classList.add(kind);
       }
     }
   };

@@ -60,7 +60,7 @@ def shown(path: Path) -> set[str]:
     return found
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, optionalhook=True)
 def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
     """Half as many again as there are cores: a worker waits for its browser, and that for its next frame."""
     cores = yield

@@ -61,6 +61,8 @@ def test_columns_of_words_are_marked_also_where_a_cell_spans_rows(browser, tmp_p
     probes.visit(browser, tmp_path / "page.html", tmp_path)
     marked = {cell.text for cell in browser.find_elements(By.CSS_SELECTOR, "table .words")} - {""}
     assert marked == {"data", "way", "why", "MNIST", "CIFAR-10", "ours", "theirs", "loops", "copies"}
+    numbers = {cell.text for cell in browser.find_elements(By.CSS_SELECTOR, "table td.numbers")} - {""}
+    assert numbers == {"1.0 [0.9, 1.1]", "2", "3"}
 
 
 @pytest.mark.shows("sortable")

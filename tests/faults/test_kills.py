@@ -176,7 +176,8 @@ def test_a_run_that_is_interrupted_again_and_again(tmp_path, start, jobs, times,
     assert left == gone == 0
     # One that comes before the command has begun, or after its end, is Python's own affair.
     assert statuses[130] + statuses[-signal.SIGINT] == times and statuses[130] > 0.6 * times, (statuses, said)
-    assert said.splitlines()[-1] == "advnb: interrupted: what has finished is stored; the same command goes on"
+    # Perhaps not the last line: joblib's own processes may complain while they end.
+    assert "advnb: interrupted: what has finished is stored; the same command goes on" in said.splitlines()
     if times == 25:
         kind = f"Ctrl-C (SIGINT) at random moments, {jobs} job{'s' * (jobs > 1)}"
         outcome = "exit code 130; no process is left; goes on by the same command"
