@@ -287,13 +287,7 @@ def pgd(
     """
     objective = losses.resolve(loss)
     gradients.check_problem(model, x, y, ball, objective, checks.flag("allow_train_mode", allow_train_mode))
-    checks.choice("direction", direction, ("steepest", "gradient"))
-    checks.flag("random_start", random_start)
-    if not isinstance(trace, bool):
-        checks.choice("trace", trace, ("x", "before", "steps"))
-    if gap is not None and not callable(gap):
-        raise TypeError(f"gap must be a function (grad, x_k, x, start) -> (n,) or None; got {gap!r}")
-    checks.optional("autocast", autocast, torch.dtype, "a dtype of torch")
+    _check_choices(direction, random_start, trace, gap, autocast)
     if fosc_below is not None:
         least = float("-inf") if gap else 0
         fosc_below = checks.number("fosc_below", fosc_below, lambda v: v >= least, f"be at least {least}")
@@ -353,6 +347,17 @@ def cw(
         # An example that starts out misclassified has a zero gradient by design.
         warnings.simplefilter("ignore", ZeroGradientWarning)
         return pgd(model, x, y, ball, steps=steps, loss=objective, **options)
+
+
+def _check_choices(direction: Any, random_start: Any, trace: Any, gap: Any, autocast: Any) -> None:
+    """Raise unless these options of :func:`pgd` are of the kinds that it knows."""
+    checks.choice("direction", direction, ("steepest", "gradient"))
+    checks.flag("random_start", random_start)
+    if not isinstance(trace, bool):
+        checks.choice("trace", trace, ("x", "before", "steps"))
+    if gap is not None and not callable(gap):
+        raise TypeError(f"gap must be a function (grad, x_k, x, start) -> (n,) or None; got {gap!r}")
+    checks.optional("autocast", autocast, torch.dtype, "a dtype of torch")
 
 
 def _scheduled(step_size: Callable[[int], float], k: int) -> float:

@@ -175,7 +175,10 @@ LIMITS: tuple[Limit, ...] = (
     Limit("seconds for a frame of the landscape's explorer", _seconds("frame", "frame"), most=0.1,
           why="half of it is the layout of the axes, matplotlib's own"),
 )  # fmt: skip
-"""What was asked before anything was measured, and why it was not reached where it was not."""
+"""What was asked before anything was measured, and why it was not reached where it was not.
+
+Settled afterwards: where the plain limit takes its gradients, and that a trace is read in two ways.
+"""
 
 
 def reached(run: Measured) -> pd.DataFrame:

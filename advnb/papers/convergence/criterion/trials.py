@@ -222,14 +222,18 @@ KEPT: dict[str, Any] = {
     "cost": costs.examined,
 }
 
+FEW = {f"follows_{name}": Tolerance(rtol=0.0, atol=0.65) for name in VARIANTS}
+"""Of CIFAR-10: there the loss falls at a dozen of 5,000 steps, and two shares of a dozen differ by chance by up to 0.6,
+three standard deviations. One tolerance is for both numbers of a field, also the share of thousands."""
+
 FIGURE_1_CIFAR10 = Experiment(
     "convergence.figure_1_cifar10",
     examined,
     {"laptop": {**CIFAR, "tests": 500}, "full": FULL_CIFAR},
     {"laptop": 3, "full": 3},
-    **KEPT | {"unchecked": (*ONE_BY_ONE, *(f"follows_{name}" for name in VARIANTS))},
+    **KEPT | {"tolerances": KEPT["tolerances"] | FEW},
 )
-"""Figure 1 on the paper's data set. There the loss falls at a dozen of 5,000 steps, and a share of those is luck."""
+"""Figure 1 on the paper's data set."""
 
 FIGURE_1_MNIST = Experiment(
     "convergence.figure_1_mnist", examined, {"laptop": MNIST, "full": FULL_MNIST}, {"laptop": 3, "full": 3}, **KEPT

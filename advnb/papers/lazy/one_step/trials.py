@@ -74,9 +74,7 @@ def before_and_after(
     start = TwoLayer(side * side, m, generator=generator, dtype=dtype).to(device).eval()
     shown = both.test.subset(min(tests, len(both.test)), seed=seed)
     nets, away = [start, copy.deepcopy(start)], under_way()
-    edge: list[
-        torch.Tensor
-    ] = []  # lazy_sgd shows the network at the edge of the ball, and goes one step further itself
+    edge: list[torch.Tensor] = []  # shown by lazy_sgd, which goes one step further itself
     run = lazy_sgd(nets[-1], both.train.x, both.train.y, [c0], steps=steps, reduction="sum", generator=generator,
                    visit=lambda net, exit: edge.append(net.weight.detach().cpu().clone()),
                    away=away and away.part("sgd"), seen=edge)  # fmt: skip
